@@ -1,0 +1,75 @@
+"""Recommendations: advice beside a decision, never a cause of one (D1, AI-2, AI-9, I16).
+
+Imported by the console and by triage only; the import contract forbids it everywhere else. No
+reverse relation leads here from a case.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+
+from payops.cases.models import Case
+from payops.core.models import Book
+from payops.core.records import Record
+
+
+class Recommendation(Record):
+    """What an engine (rules or a model) would do, from which input, with which version."""
+
+    APPEND_ONLY = True
+
+    book = models.ForeignKey(Book, models.PROTECT, related_name="+")
+    case = models.ForeignKey(Case, models.PROTECT, related_name="+")
+    engine = models.CharField(max_length=48)
+    version = models.CharField(max_length=24)
+    input_hash = models.CharField(max_length=64)
+    input_facts = models.JSONField()
+    summary = models.TextField()
+    likely_cause = models.TextField()
+    next_step = models.TextField()
+
+    class Meta:
+        app_label = "cases"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["case", "engine", "version", "input_hash"], name="recommendation_once"
+            )
+        ]
+
+
+def latest_for(case: Case) -> Recommendation | None:
+    return Recommendation.objects.filter(case=case).order_by("-created_at").first()
+
+
+def write(
+    *,
+    case: Case,
+    engine: str,
+    version: str,
+    input_hash: str,
+    input_facts: dict[str, object],
+    summary: str,
+    likely_cause: str,
+    next_step: str,
+    now: datetime,
+) -> None:
+    """Keep one recommendation; the same engine, version and input write nothing twice."""
+    Recommendation.objects.bulk_create(
+        [
+            Recommendation(
+                book=case.book,
+                case=case,
+                engine=engine,
+                version=version,
+                input_hash=input_hash,
+                input_facts=input_facts,
+                summary=summary,
+                likely_cause=likely_cause,
+                next_step=next_step,
+                created_at=now,
+            )
+        ],
+        ignore_conflicts=True,
+    )

@@ -1,0 +1,315 @@
+"""Server-side pictures: trace chain, ageing bars, histogram, sparkline, meter (F20, OB-8).
+
+Functions take plain frozen values and return safe SVG markup. Every text is escaped, cut and
+cleaned of control characters; only links into this site are kept. No picture carries a style or
+a colour: shapes have classes, and the stylesheet colours them in light, dark and print. Beside
+every picture stands a table with the same facts (`parts/trace.html`, `parts/bars.html`).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from payops.console import tones
+
+NODES_MAX = 200
+BARS_MAX = 60
+POINTS_MAX = 400
+TEXT_MAX = 300
+
+NODE_WIDTH, NODE_HEIGHT = 184, 68
+COLUMN_GAP, ROW_GAP, EDGE_PAD = 44, 16, 4
+NODE_COLUMNS_OF_TEXT, KIND_COLUMNS_OF_TEXT = 20, 14
+CHART_WIDTH = 340  # fits a 390 px screen unscaled
+_REPLACED = ("Cc", "Cf", "Cs", "Co", "Cn")
+
+
+@dataclass(frozen=True, slots=True)
+class TraceNode:
+    """One record of a chain. `key` is unique in the chain; `time` is text for people."""
+
+    key: str
+    kind: str
+    label: str
+    state: str = ""
+    time: str = ""
+    href: str = ""
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEdge:
+    """`source` and `target` are node keys; an edge to a node that is absent is left out."""
+
+    source: str
+    target: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """`value` sets the length, `text` is what people read ("7", "12,400.00 EUR")."""
+
+    label: str
+    value: int
+    text: str
+    tone: str = "info"
+
+
+def clean(text: object, *, columns: int = TEXT_MAX) -> str:
+    """Printable text of at most `columns` character cells, controls and direction marks removed."""
+    kept: list[str] = []
+    used = 0
+    for char in str(text)[: TEXT_MAX * 2]:
+        shown = "\ufffd" if unicodedata.category(char) in _REPLACED else char
+        cells = 2 if unicodedata.east_asian_width(shown) in "WF" else 1
+        if unicodedata.combining(shown):
+            cells = 0
+        if used + cells > columns - 1 and len(str(text)) > len(kept) + 1:
+            return "".join(kept) + "\u2026"
+        kept.append(shown)
+        used += cells
+    return "".join(kept)
+
+
+def _inside(href: str) -> str:
+    """Links stay on this site: an absolute path, never another host or scheme."""
+    return href if href.startswith("/") and not href.startswith(("//", "/\\")) else ""
+
+
+# ---- trace chain ---------------------------------------------------------------------------
+
+
+def trace_chain(
+    *,
+    nodes: Sequence[TraceNode],
+    edges: Sequence[TraceEdge],
+    title: str,
+    description: str = "",
+    name: str = "trace",
+) -> SafeString:
+    """The chain left to right; `name` makes the ids of this picture unique on its page."""
+    shown = list({node.key: node for node in nodes}.values())[:NODES_MAX]
+    known = {node.key for node in shown}
+    links = [e for e in edges if e.source in known and e.target in known and e.source != e.target]
+    places, width, height = _places(shown, _columns(shown, links))
+    drawn_edges = format_html_join("", "{}", ((_edge(edge, places),) for edge in links))
+    drawn_nodes = format_html_join("", "{}", ((_node(n, *places[n.key]),) for n in shown))
+    return format_html(
+        '<svg class="pic trace" role="group" aria-labelledby="{0}-t {0}-d" width="{1}" '
+        'height="{2}" viewBox="0 0 {1} {2}"><title id="{0}-t">{3}</title>'
+        '<desc id="{0}-d">{4}</desc>{5}{6}</svg>',
+        name,
+        width,
+        height,
+        clean(title),
+        clean(description or f"{len(shown)} records, {len(links)} links, oldest at the left."),
+        drawn_edges,
+        drawn_nodes,
+    )
+
+
+def _columns(nodes: Sequence[TraceNode], edges: Sequence[TraceEdge]) -> dict[str, int]:
+    """Longest path from a source, sources moved next to what they lead to.
+
+    The rounds are bounded, so a cycle cannot hang the page.
+    """
+    column = {node.key: 0 for node in nodes}
+    for _ in range(len(nodes)):
+        moved = False
+        for edge in edges:
+            wanted = column[edge.source] + 1
+            if column[edge.target] < wanted < len(nodes):
+                column[edge.target], moved = wanted, True
+        if not moved:
+            break
+    for key in column.keys() - {edge.target for edge in edges}:
+        targets = [column[edge.target] for edge in edges if edge.source == key]
+        column[key] = max(min(targets, default=1) - 1, 0)
+    used = sorted(set(column.values()))
+    return {key: used.index(value) for key, value in column.items()}
+
+
+def _places(
+    nodes: Sequence[TraceNode], columns: dict[str, int]
+) -> tuple[dict[str, tuple[int, int]], int, int]:
+    stacks: dict[int, list[str]] = {}
+    for node in nodes:
+        stacks.setdefault(columns[node.key], []).append(node.key)
+    tallest = max((len(keys) for keys in stacks.values()), default=1)
+    height = tallest * (NODE_HEIGHT + ROW_GAP) - ROW_GAP + 2 * EDGE_PAD
+    places = {}
+    for column, keys in stacks.items():
+        spare = (tallest - len(keys)) * (NODE_HEIGHT + ROW_GAP) // 2
+        for row, key in enumerate(keys):
+            x = EDGE_PAD + column * (NODE_WIDTH + COLUMN_GAP)
+            places[key] = (x, EDGE_PAD + spare + row * (NODE_HEIGHT + ROW_GAP))
+    width = max(len(stacks), 1) * (NODE_WIDTH + COLUMN_GAP) - COLUMN_GAP + 2 * EDGE_PAD
+    return places, width, height
+
+
+def _edge(edge: TraceEdge, places: dict[str, tuple[int, int]]) -> SafeString:
+    x1, y1 = places[edge.source][0] + NODE_WIDTH, places[edge.source][1] + NODE_HEIGHT // 2
+    x2, y2 = places[edge.target][0], places[edge.target][1] + NODE_HEIGHT // 2
+    bend = max((x2 - x1) // 2, 16)
+    return format_html(
+        '<g class="edge"><title>{}</title><path d="M{} {}C{} {} {} {} {} {}"/>'
+        '<path class="tip" d="M{} {}l-7 -4v8Z"/></g>',
+        clean(edge.label or f"{edge.source} to {edge.target}"),
+        *(x1, y1, x1 + bend, y1, x2 - bend - 6, y2, x2 - 6, y2, x2, y2),
+    )
+
+
+def _node(node: TraceNode, x: int, y: int) -> SafeString:
+    look = tones.look_of(node.state)
+    words = [node.kind, node.label, look.word if node.state else "", node.time]
+    drawn = format_html(
+        '<title>{}</title><rect class="box" x="{}" y="{}" width="{}" height="{}" rx="6"/>'
+        '<text class="kind" x="{}" y="{}">{}</text><text class="label" x="{}" y="{}">{}</text>{}',
+        clean(" · ".join(word for word in words if word)),
+        *(x, y, NODE_WIDTH, NODE_HEIGHT),
+        *(x + 12, y + 19, clean(node.kind, columns=KIND_COLUMNS_OF_TEXT)),
+        *(x + 12, y + 37, clean(node.label, columns=NODE_COLUMNS_OF_TEXT)),
+        _node_foot(node, look, x, y),
+    )
+    inner = format_html('<a href="{}">{}</a>', _inside(node.href), drawn)
+    return format_html(
+        '<g class="node{}">{}</g>',
+        " current" if node.current else "",
+        inner if _inside(node.href) else drawn,
+    )
+
+
+def _node_foot(node: TraceNode, look: tones.Look, x: int, y: int) -> SafeString:
+    time = format_html(
+        '<text class="time" x="{}" y="{}">{}</text>',
+        *(x + NODE_WIDTH - 12, y + 19, clean(node.time, columns=12)),
+    )
+    if not node.state:
+        return time
+    return format_html(
+        '{}<g class="tone-{}"><g transform="translate({} {}) scale(.84)">'
+        '<path fill-rule="evenodd" d="{}"/></g><text class="state" x="{}" y="{}">{}</text></g>',
+        time,
+        look.tone,
+        *(x + 12, y + 47, tones.SHAPE_PATHS[look.shape]),
+        *(x + 27, y + 56, clean(look.word, columns=NODE_COLUMNS_OF_TEXT)),
+    )
+
+
+# ---- bars and lines ------------------------------------------------------------------------
+
+
+def ageing_bars(*, bars: Sequence[Bar], title: str, name: str = "ageing") -> SafeString:
+    """Horizontal bars with their label at the left and their number at the right."""
+    shown = bars[:BARS_MAX]
+    largest = max((abs(bar.value) for bar in shown), default=0) or 1
+    rows = format_html_join(
+        "",
+        '<text class="axis" x="0" y="{}">{}</text><rect class="track" x="88" y="{}" width="148" '
+        'height="8" rx="2"/><rect class="tone-{}" x="88" y="{}" width="{}" height="8" rx="2"/>'
+        '<text class="figure" x="{}" y="{}">{}</text>',
+        (
+            (
+                *(24 * i + 16, clean(bar.label, columns=14), 24 * i + 8, _tone(bar.tone)),
+                *(24 * i + 8, _share(bar.value, largest, 148), CHART_WIDTH, 24 * i + 16),
+                clean(bar.text, columns=16),
+            )
+            for i, bar in enumerate(shown)
+        ),
+    )
+    return _chart(
+        rows, name=name, title=title, size=(CHART_WIDTH, 24 * max(len(shown), 1)), bars=shown
+    )
+
+
+def histogram(*, bars: Sequence[Bar], title: str, name: str = "histogram") -> SafeString:
+    """Upright bars of equal width; the labels of the first, middle and last stand below."""
+    shown = bars[:BARS_MAX]
+    largest = max((abs(bar.value) for bar in shown), default=0) or 1
+    step = CHART_WIDTH // max(len(shown), 1)
+    heights = [_share(bar.value, largest, 80) for bar in shown]
+    rects = format_html_join(
+        "",
+        '<g><title>{}: {}</title><rect class="tone-{}" x="{}" y="{}" width="{}" height="{}"/></g>',
+        (
+            (
+                *(clean(bar.label), clean(bar.text), _tone(bar.tone)),
+                *(i * step, 88 - heights[i], max(step - 2, 1), heights[i]),
+            )
+            for i, bar in enumerate(shown)
+        ),
+    )
+    marks = sorted({0, (len(shown) - 1) // 2, len(shown) - 1}) if shown else []
+    labels = format_html_join(
+        "",
+        '<text class="axis" x="{}" y="104">{}</text>',
+        ((i * step, clean(shown[i].label, columns=14)) for i in marks),
+    )
+    base = mark_safe('<path class="base" d="M0 88.5H340"/>')
+    return _chart(
+        rects + base + labels, name=name, title=title, size=(CHART_WIDTH, 108), bars=shown
+    )
+
+
+def sparkline(*, values: Sequence[int], title: str, name: str = "spark") -> SafeString:
+    """A line without axes, 120 by 28; a flat series lies in the middle."""
+    shown = list(values[-POINTS_MAX:])
+    low, high = min(shown, default=0), max(shown, default=0)
+    points = [
+        (
+            2 + 116 * i // max(len(shown) - 1, 1),
+            25 - 22 * (value - low) // (high - low) if high > low else 14,
+        )
+        for i, value in enumerate(shown)
+    ]
+    line = format_html(
+        '<polyline class="line" points="{}"/>', " ".join(f"{x},{y}" for x, y in points)
+    )
+    last = format_html('<circle class="dot" cx="{}" cy="{}" r="2"/>', *points[-1]) if points else ""
+    text = f"{len(shown)} values, lowest {low}, highest {high}" + (
+        f", latest {shown[-1]}" if shown else ""
+    )
+    return format_html(
+        '<svg class="pic spark" role="img" aria-labelledby="{0}-t {0}-d" width="120" height="28" '
+        'viewBox="0 0 120 28"><title id="{0}-t">{1}</title><desc id="{0}-d">{2}</desc>{3}{4}</svg>',
+        *(name, clean(title), text, line, last),
+    )
+
+
+def meter(*, percent: int, tone: str, label: str) -> SafeString:
+    """A thin bar filled to `percent`, for clocks and progress."""
+    filled = min(max(percent, 0), 100)
+    return format_html(
+        '<svg class="pic meter" role="img" aria-label="{}" width="100" height="4" '
+        'viewBox="0 0 100 4" preserveAspectRatio="none"><rect class="track" width="100" '
+        'height="4" rx="2"/><rect class="tone-{}" width="{}" height="4" rx="2"/></svg>',
+        clean(label),
+        _tone(tone),
+        filled,
+    )
+
+
+def _chart(
+    drawn: SafeString, *, name: str, title: str, size: tuple[int, int], bars: Sequence[Bar]
+) -> SafeString:
+    told = ", ".join(f"{clean(bar.label, columns=40)}: {clean(bar.text)}" for bar in bars)
+    return format_html(
+        '<svg class="pic chart" role="img" aria-labelledby="{0}-t {0}-d" width="{1}" height="{2}" '
+        'viewBox="0 0 {1} {2}"><title id="{0}-t">{3}</title><desc id="{0}-d">{4}</desc>{5}</svg>',
+        *(name, *size, clean(title), told or "Nothing to show.", drawn),
+    )
+
+
+def _share(value: int, largest: int, size: int) -> int:
+    """At least one unit for a value that is not nil: a small amount must not vanish."""
+    return max(abs(value) * size // largest, 1) if value else 0
+
+
+def _tone(tone: str) -> str:
+    return tone if tone in tones.TONES else "quiet"

@@ -1,0 +1,32 @@
+"""The one clock and the one accounting day (D13, F15).
+
+Only faces, tasks and commands read the clock; everything below them takes `now`. A business day
+runs from midnight to midnight, end inclusive, in the book's time zone.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def business_day(at: datetime, *, time_zone: str) -> date:
+    if at.tzinfo is None:
+        raise ValueError("a naive datetime has no business day")
+    return at.astimezone(ZoneInfo(time_zone)).date()
+
+
+def period_of(day: date) -> str:
+    """The accounting period of a business day, "2026-03"."""
+    return f"{day.year:04d}-{day.month:02d}"
+
+
+def next_weekday(day: date) -> date:
+    following = day + timedelta(days=1)
+    while following.weekday() >= 5:
+        following += timedelta(days=1)
+    return following

@@ -1,0 +1,93 @@
+"""Encryption at rest: data keys per book and scope, wrapped by a versioned master key (SE-2).
+
+Rotating the master key re-wraps data keys; erasing a data key makes its rows unreadable while the
+rows and their hashes stay. Ciphertext is nonce (12 bytes) + AES-256-GCM output.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from functools import cache, lru_cache
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from payops.core.models import Book, DataKey
+
+NONCE_BYTES = 12
+CACHED_KEYS_MAX = 4096
+
+
+class KeyErased(LookupError):
+    """The data key was erased; what it sealed cannot be read any more."""
+
+
+@cache
+def master_keys() -> dict[int, bytes]:
+    keys: dict[int, bytes] = {}
+    for part in settings.PAYOPS_MASTER_KEYS.split(","):
+        version, _, text = part.strip().partition(":")
+        keys[int(version)] = base64.b64decode(text)
+    if not keys or any(len(key) != 32 for key in keys.values()):
+        raise ImproperlyConfigured("PAYOPS_MASTER_KEYS needs '<version>:<base64 of 32 bytes>'")
+    return keys
+
+
+def data_key(*, book: Book, scope: str) -> DataKey:
+    """The key row of a scope, created on first use; safe under concurrent first use."""
+    existing = DataKey.objects.filter(book=book, scope=scope).first()
+    if existing is not None:
+        return existing
+    version = max(master_keys())
+    nonce = os.urandom(NONCE_BYTES)
+    wrapped = AESGCM(master_keys()[version]).encrypt(nonce, os.urandom(32), scope.encode())
+    fresh = DataKey(book=book, scope=scope, master_version=version, wrapped=nonce + wrapped)
+    DataKey.objects.bulk_create([fresh], ignore_conflicts=True)
+    return DataKey.objects.get(book=book, scope=scope)
+
+
+def seal(key: DataKey, plain: bytes) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + _cipher(key).encrypt(nonce, plain, None)
+
+
+def open_sealed(key: DataKey, ciphertext: bytes | memoryview) -> bytes:
+    sealed = bytes(ciphertext)
+    return _cipher(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], None)
+
+
+def rewrap(key: DataKey) -> None:
+    """Wrap a data key under the newest master key; what it sealed stays as it is."""
+    plain = _unwrap(key.scope, key.master_version, bytes(key.wrapped))
+    key.master_version = max(master_keys())
+    nonce = os.urandom(NONCE_BYTES)
+    cipher = AESGCM(master_keys()[key.master_version])
+    key.wrapped = nonce + cipher.encrypt(nonce, plain, key.scope.encode())
+    key.save(update_fields=["master_version", "wrapped"])
+
+
+def keyed_hash(text: str) -> str:
+    """A searchable stand-in for a sensitive value (bank account numbers)."""
+    first = master_keys()[min(master_keys())]
+    return hmac.new(first, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _cipher(key: DataKey) -> AESGCM:
+    if key.erased_at is not None:
+        raise KeyErased(f"data key {key.scope} was erased at {key.erased_at:%Y-%m-%d %H:%M}")
+    return _unwrapped(key.pk, key.scope, key.master_version, bytes(key.wrapped))
+
+
+@lru_cache(maxsize=CACHED_KEYS_MAX)
+def _unwrapped(key_id: UUID, scope: str, master_version: int, wrapped: bytes) -> AESGCM:
+    return AESGCM(_unwrap(scope, master_version, wrapped))
+
+
+def _unwrap(scope: str, master_version: int, wrapped: bytes) -> bytes:
+    master = AESGCM(master_keys()[master_version])
+    return master.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], scope.encode())

@@ -1,0 +1,82 @@
+"""Identifiers: time-ordered UUIDs made before the first write, and their public rendering.
+
+A public id is prefix + "_" + 32 hex digits; it is a rendering of the primary key, never a second
+column. The prefix table is closed: a new kind of record gets its row here first.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from uuid import UUID
+
+PREFIXES = {
+    "pa": "payments.Payment",
+    "po": "payments.Payout",
+    "rf": "payments.Refund",
+    "dp": "payments.Dispute",
+    "iv": "payments.Invoice",
+    "be": "payments.Beneficiary",
+    "ho": "payments.Hold",
+    "it": "payments.Intent",
+    "pc": "payments.ProviderCall",
+    "wd": "webhooks.Delivery",
+    "ev": "webhooks.ProviderEvent",
+    "cs": "cases.Case",
+    "tl": "cases.TicketLink",
+    "ap": "approvals.ApprovalRequest",
+    "ad": "approvals.ApprovalDecision",
+    "je": "ledger.JournalEntry",
+    "jl": "ledger.JournalLine",
+    "pe": "ledger.AccountingPeriod",
+    "sb": "reconciliation.SettlementBatch",
+    "sl": "reconciliation.SettlementLine",
+    "bs": "reconciliation.BankStatement",
+    "bl": "reconciliation.BankLine",
+    "ma": "reconciliation.Match",
+    "rx": "reconciliation.ReconException",
+    "py": "compliance.PayeeProfile",
+    "tf": "compliance.TaxForm",
+    "gd": "compliance.GateDecision",
+    "xp": "ledger.Export",
+    "ae": "core.AuditEvent",
+}
+_lock = threading.Lock()
+_last_tick = 0
+
+
+class UnknownId(ValueError):
+    """The text is not a public id of the table above."""
+
+
+def uuid7() -> UUID:
+    """UUIDv7: 48 bits of milliseconds, 12 bits of sub-millisecond order, 62 random bits.
+
+    Ids made by one process never go backwards, so rows of one batch keep their order.
+    """
+    global _last_tick
+    with _lock:
+        tick = max(time.time_ns() // 250, _last_tick + 1)
+        _last_tick = tick
+    millis, fraction = divmod(tick * 250, 1_000_000)
+    value = (millis << 80) | (0x7 << 76) | ((fraction // 250) << 64)
+    value |= (0b10 << 62) | (int.from_bytes(os.urandom(8), "big") >> 2)
+    return UUID(int=value)
+
+
+def render(prefix: str, key: UUID) -> str:
+    return f"{prefix}_{key.hex}"
+
+
+def parse(public_id: str, prefix: str | None = None) -> tuple[str, UUID]:
+    """Split "po_0190…" into ("po", UUID); UnknownId names what is wrong with the text."""
+    head, mark, digits = public_id.strip().partition("_")
+    if not mark or head not in PREFIXES or len(digits) != 32:
+        raise UnknownId(f"{public_id[:60]!r} is not a public id such as po_ and 32 hex digits")
+    if prefix is not None and head != prefix:
+        raise UnknownId(f"{public_id[:60]!r} is a {head} id where a {prefix} id is needed")
+    try:
+        return head, UUID(hex=digits)
+    except ValueError as error:
+        raise UnknownId(f"{public_id[:60]!r} has a non-hexadecimal digit") from error

@@ -1,0 +1,234 @@
+"""Base of every governed record: a guarded state and the only writer of it.
+
+`save_many` is the one way a stateful row reaches the database: it inserts new rows and updates
+known ones WHERE the state is still the one that was read, and writes history and audit rows in the
+same call (I10, I18). The allowed (from, to) pairs are also held by a generated trigger. Covers
+what django-fsm leaves open: `save()` and queryset updates are refused, `refresh_from_db` never
+switches protection off, a lost race raises instead of overwriting.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, NoReturn, Self
+
+from django.db import connection, models
+from django.db.models import QuerySet
+from django_fsm import FSMField
+from psycopg import sql
+from simple_history.utils import get_history_manager_for_model
+
+from payops.core import audit
+from payops.core.actors import Actor
+from payops.core.records import Record
+
+
+class StaleState(Exception):
+    """Another transaction changed the row first; nothing was written. Retrying is safe."""
+
+
+class DirectWrite(TypeError):
+    """A stateful row is written by a service through `save_many`, never directly."""
+
+
+class StatefulQuerySet(QuerySet):
+    def update(self, **values: Any) -> NoReturn:
+        raise DirectWrite(f"{self.model.__name__} is changed by its services, not by update()")
+
+    def delete(self) -> NoReturn:
+        raise DirectWrite(f"{self.model.__name__} is never deleted")
+
+    def bulk_update(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise DirectWrite(f"{self.model.__name__} is changed by save_many, not by bulk_update()")
+
+
+class StatefulModel(Record):
+    """Subclasses have one protected FSMField named `state` and a `book`."""
+
+    state: Any
+    book: Any
+    book_id: Any
+    trace_id: ClassVar[str] = ""
+
+    objects = StatefulQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Any, values: Any) -> Self:
+        row = super().from_db(db, field_names, values)
+        row._stored = _column_values(row)  # type: ignore[attr-defined]
+        return row
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        kept = self.__dict__.pop("state", None)
+        try:
+            super().refresh_from_db(*args, **kwargs)
+        except BaseException:
+            self.__dict__["state"] = kept
+            raise
+        self.__dict__.setdefault("state", kept)
+        self._stored = _column_values(self)
+
+    def save(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise DirectWrite(f"{type(self).__name__} is written by core.state.save_many")
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise DirectWrite(f"{type(self).__name__} is never deleted")
+
+
+def transition_pairs(model: type[StatefulModel]) -> set[tuple[str, str]]:
+    """The (from, to) pairs of the model's transitions, as the trigger and docs/states.md hold them."""
+    field: Any = model._meta.get_field("state")
+    assert isinstance(field, FSMField)
+    return {(t.source, t.target) for t in field.get_all_transitions(model)}
+
+
+def save_many(
+    rows: Sequence[StatefulModel],
+    *,
+    actor: Actor,
+    now: datetime,
+    action: str,
+    reason: str = "",
+    evidence: dict[str, Any] | None = None,
+    trace_id: str = "",
+) -> None:
+    """Write rows of one model with their history and one audit row each.
+
+    Raises StaleState when any row's stored state is no longer the one that was read.
+    """
+    if not rows:
+        return
+    assert connection.in_atomic_block, "a state changes inside a transaction"
+    model = type(rows[0])
+    assert all(type(row) is model for row in rows), "one call writes rows of one model"
+    fresh = [row for row in rows if row._state.adding]
+    known = [row for row in rows if not row._state.adding]
+    _write_audit(rows, actor, now, action, reason, evidence, trace_id)
+    if fresh:
+        models.Manager.bulk_create(_plain_manager(model), fresh, batch_size=1000)
+        _write_history(model, fresh, actor, now, reason or action, update=False)
+    for changed, group in _by_changed_columns(known).items():
+        _update_where_state(model, changed, group)
+        _write_history(model, group, actor, now, reason or action, update=True)
+    for row in rows:
+        row._stored = _column_values(row)  # type: ignore[attr-defined]
+
+
+def save(row: StatefulModel, **kwargs: Any) -> None:
+    """`save_many` for one row."""
+    save_many([row], **kwargs)
+
+
+def _plain_manager(model: type[StatefulModel]) -> models.Manager:
+    manager: models.Manager = models.Manager()
+    manager.model = model
+    return manager
+
+
+def _column_values(row: models.Model) -> dict[str, Any]:
+    known = row.__dict__
+    return {f.attname: known[f.attname] for f in row._meta.concrete_fields if f.attname in known}
+
+
+def _by_changed_columns(
+    rows: Iterable[StatefulModel],
+) -> dict[tuple[str, ...], list[StatefulModel]]:
+    groups: dict[tuple[str, ...], list[StatefulModel]] = defaultdict(list)
+    for row in rows:
+        before, after = row._stored, _column_values(row)  # type: ignore[attr-defined]
+        changed = tuple(sorted(name for name in after if after[name] != before.get(name)))
+        if changed:
+            groups[changed].append(row)
+    return groups
+
+
+def _update_where_state(
+    model: type[StatefulModel], changed: tuple[str, ...], rows: list[StatefulModel]
+) -> None:
+    fields = [f for f in model._meta.concrete_fields if f.attname in changed]
+    columns: list[list[Any]] = [[row.pk for row in rows]]
+    columns.append([row._stored["state"] for row in rows])  # type: ignore[attr-defined]
+    for field in fields:
+        columns.append(
+            [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows]
+        )
+    kinds = ["uuid", "text", *[str(field.db_type(connection)) for field in fields]]
+    names = [sql.Identifier(field.column) for field in fields]
+    values = [sql.Identifier(f"v{i}") for i in range(len(fields))]
+    statement = sql.SQL(
+        "UPDATE {table} AS t SET {sets} FROM unnest({arrays}) AS v(pk, old_state, {values})"
+        " WHERE t.id = v.pk AND t.state = v.old_state"
+    ).format(
+        table=sql.Identifier(model._meta.db_table),
+        sets=sql.SQL(", ").join(
+            sql.SQL("{} = v.{}").format(name, value)
+            for name, value in zip(names, values, strict=True)
+        ),
+        arrays=sql.SQL(", ").join(sql.SQL("%s::{}[]").format(sql.SQL(kind)) for kind in kinds),
+        values=sql.SQL(", ").join(values),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement.as_string(cursor.connection), columns)
+        if cursor.rowcount != len(rows):
+            raise StaleState(
+                f"{len(rows) - cursor.rowcount} of {len(rows)} {model.__name__} rows were changed "
+                "by somebody else meanwhile; reload and try again"
+            )
+
+
+def _write_history(
+    model: type[StatefulModel],
+    rows: list[StatefulModel],
+    actor: Actor,
+    now: datetime,
+    reason: str,
+    *,
+    update: bool,
+) -> None:
+    manager = get_history_manager_for_model(model)
+    history_model = manager.model
+    tracked = history_model.tracked_fields
+    history_model.objects.bulk_create(
+        [
+            history_model(
+                history_date=now,
+                history_user_id=actor.user_id,
+                history_change_reason=reason,
+                history_type="~" if update else "+",
+                **{field.attname: getattr(row, field.attname) for field in tracked},
+            )
+            for row in rows
+        ],
+        batch_size=1000,
+    )
+
+
+def _write_audit(
+    rows: Sequence[StatefulModel],
+    actor: Actor,
+    now: datetime,
+    action: str,
+    reason: str,
+    evidence: dict[str, Any] | None,
+    trace_id: str,
+) -> None:
+    audit.record(
+        audit.event(
+            book=row.book,
+            actor=actor,
+            action=action,
+            subject_id=row.public_id,
+            now=now,
+            from_state="" if row._state.adding else row._stored["state"],  # type: ignore[attr-defined]
+            to_state=row.state,
+            reason=reason,
+            evidence=evidence,
+            trace_id=trace_id or row.trace_id,
+        )
+        for row in rows
+    )

@@ -1,0 +1,400 @@
+"""Money that moves: payments in, payouts out, whom they go to, what holds them, how they were sent.
+
+Transition methods only set fields; their effects live in services and flows. A payout is on hold
+when an open Hold covers it or its beneficiary; there is no such state. Serves PX, WH-29, F2.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+from django_fsm import FSMField, transition
+
+from payops.core.models import Book, DataKey, Person, ProviderAccount, history
+from payops.core.money import Money
+from payops.core.records import Record
+from payops.core.state import StatefulModel
+
+PROTECT = models.PROTECT
+
+
+class Beneficiary(Record):
+    """A seller we pay. Bank details are encrypted; only their mask and keyed hash are readable."""
+
+    PREFIX = "be"
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    reference = models.CharField(max_length=64)
+    name = models.CharField(max_length=160)
+    country = models.CharField(max_length=2)
+    currency = models.CharField(max_length=3)
+    risk = models.CharField(
+        max_length=8, default="normal", choices=[("normal", "normal"), ("raised", "raised")]
+    )
+    data_key = models.ForeignKey(DataKey, PROTECT, related_name="+")
+    bank_ciphertext = models.BinaryField()
+    bank_hash = models.CharField(max_length=64)
+    bank_masked = models.CharField(max_length=48)
+    bank_changed_at = models.DateTimeField()
+    bank_changed_by = models.ForeignKey(Person, PROTECT, null=True, related_name="+")
+    bank_change_approval_id = models.CharField(max_length=40, blank=True, default="")
+    payable_from = models.DateTimeField()
+    destination_token = models.CharField(max_length=120)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    verified_by = models.ForeignKey(Person, PROTECT, null=True, related_name="+")
+    verified_evidence = models.CharField(max_length=240, blank=True, default="")
+
+    history = history()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["book", "reference"], name="beneficiary_reference")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Payment(StatefulModel):
+    """A customer's payment collected through a PSP on behalf of a seller."""
+
+    PREFIX = "pa"
+    INITIAL_STATES = ("AUTHORIZED", "CAPTURED", "FAILED")
+
+    class State(models.TextChoices):
+        AUTHORIZED = "AUTHORIZED"
+        CAPTURED = "CAPTURED"
+        FAILED = "FAILED"
+        CANCELED = "CANCELED"
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
+    beneficiary = models.ForeignKey(Beneficiary, PROTECT, related_name="+")
+    state = FSMField(default=State.AUTHORIZED, choices=State, protected=True, max_length=24)
+    provider_ref = models.CharField(max_length=255)
+    merchant_ref = models.CharField(max_length=120, blank=True, default="")
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    captured_minor = models.BigIntegerField(default=0)
+    fee_minor = models.BigIntegerField(default=0)
+    platform_fee_minor = models.BigIntegerField(default=0)
+    method = models.CharField(max_length=32, blank=True, default="")
+    failure_code = models.CharField(max_length=64, blank=True, default="")
+    captured_at = models.DateTimeField(null=True, blank=True)
+
+    history = history()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["book", "account", "provider_ref"], name="payment_provider_ref"
+            ),
+            models.CheckConstraint(
+                condition=Q(captured_minor__gte=0, captured_minor__lte=F("amount_minor")),
+                name="payment_captured_within_amount",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["book", "-created_at"], name="payment_recent"),
+            models.Index(fields=["merchant_ref"], name="payment_merchant_ref"),
+            models.Index(fields=["provider_ref"], name="payment_by_provider_ref"),
+        ]
+
+    @property
+    def amount(self) -> Money:
+        return Money(self.amount_minor, self.currency)
+
+    @transition(field="state", source=State.AUTHORIZED, target=State.CAPTURED)
+    def capture(self, *, captured_minor: int, at: datetime) -> None:
+        self.captured_minor = captured_minor
+        self.captured_at = at
+
+    @transition(field="state", source=State.AUTHORIZED, target=State.FAILED)
+    def fail(self, *, failure_code: str) -> None:
+        self.failure_code = failure_code
+
+    @transition(field="state", source=State.AUTHORIZED, target=State.CANCELED)
+    def cancel(self) -> None:
+        pass
+
+
+class Payout(StatefulModel):
+    """Money paid to a beneficiary. PAID is not terminal: failure and return come late (D8)."""
+
+    PREFIX = "po"
+
+    class State(models.TextChoices):
+        DRAFT = "DRAFT"
+        BLOCKED = "BLOCKED"
+        AWAITING_APPROVAL = "AWAITING_APPROVAL"
+        APPROVED = "APPROVED"
+        DISPATCHING = "DISPATCHING"
+        UNKNOWN = "UNKNOWN"
+        IN_TRANSIT = "IN_TRANSIT"
+        PAID = "PAID"
+        EXCEPTION = "EXCEPTION"
+        FAILED = "FAILED"
+        RETURNED = "RETURNED"
+        CANCELED = "CANCELED"
+
+    SENT = (State.DISPATCHING, State.UNKNOWN, State.IN_TRANSIT)
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
+    beneficiary = models.ForeignKey(Beneficiary, PROTECT, related_name="+")
+    state = FSMField(default=State.DRAFT, choices=State, protected=True, max_length=24)
+    exception_from = models.CharField(max_length=24, blank=True, default="")
+    amount_minor = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    funding = models.CharField(max_length=16, default="psp_balance")
+    merchant_ref = models.CharField(max_length=120)
+    provider_ref = models.CharField(max_length=255, blank=True, default="")
+    reissue_of = models.OneToOneField("self", PROTECT, null=True, related_name="reissued_as")
+    requested_by = models.ForeignKey(Person, PROTECT, related_name="+")
+    source = models.CharField(max_length=16, default="console")
+    request_key = models.CharField(max_length=160)
+    approval_id = models.CharField(max_length=40, blank=True, default="")
+    bank_hash = models.CharField(max_length=64)
+    blocked_reason = models.CharField(max_length=240, blank=True, default="")
+    initiated_at = models.DateTimeField(null=True, blank=True)
+    expected_on = models.DateField(null=True, blank=True)
+    paid_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+    money_back_at = models.DateTimeField(null=True, blank=True)
+    failure_code = models.CharField(max_length=64, blank=True, default="")
+    failure_message = models.CharField(max_length=240, blank=True, default="")
+    trace_reference = models.CharField(max_length=120, blank=True, default="")
+    verified_terminal_at = models.DateTimeField(null=True, blank=True)
+
+    history = history()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payout_amount_positive"),
+            models.UniqueConstraint(fields=["book", "request_key"], name="payout_request_once"),
+            models.UniqueConstraint(
+                fields=["book", "account", "provider_ref"],
+                condition=~Q(provider_ref=""),
+                name="payout_provider_ref",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["book", "state", "-created_at"], name="payout_by_state"),
+            models.Index(fields=["merchant_ref"], name="payout_merchant_ref"),
+            models.Index(fields=["provider_ref"], name="payout_by_provider_ref"),
+            models.Index(fields=["beneficiary", "-created_at"], name="payout_by_beneficiary"),
+        ]
+
+    @property
+    def amount(self) -> Money:
+        return Money(self.amount_minor, self.currency)
+
+    @transition(
+        field="state", source=[State.DRAFT, State.BLOCKED], target=State.AWAITING_APPROVAL
+    )
+    def ask_approval(self, *, approval_id: str) -> None:
+        self.approval_id = approval_id
+        self.blocked_reason = ""
+
+    @transition(
+        field="state",
+        source=[State.DRAFT, State.AWAITING_APPROVAL, State.APPROVED],
+        target=State.BLOCKED,
+    )
+    def block(self, *, reason: str) -> None:
+        self.blocked_reason = reason
+
+    @transition(
+        field="state", source=[State.AWAITING_APPROVAL, State.BLOCKED], target=State.APPROVED
+    )
+    def approve(self) -> None:
+        self.blocked_reason = ""
+
+    @transition(field="state", source=State.APPROVED, target=State.DISPATCHING)
+    def dispatch(self, *, at: datetime, expected_on: Any) -> None:
+        self.initiated_at = at
+        self.expected_on = expected_on
+
+    @transition(field="state", source=State.DISPATCHING, target=State.UNKNOWN)
+    def lose_track(self) -> None:
+        pass
+
+    @transition(
+        field="state", source=[State.DISPATCHING, State.UNKNOWN], target=State.IN_TRANSIT
+    )
+    def accept(self, *, provider_ref: str) -> None:
+        self.provider_ref = provider_ref
+
+    @transition(
+        field="state", source=[State.DISPATCHING, State.UNKNOWN], target=State.CANCELED
+    )
+    def refuse(self, *, failure_code: str, failure_message: str) -> None:
+        self.failure_code = failure_code
+        self.failure_message = failure_message
+
+    @transition(
+        field="state",
+        source=[State.DRAFT, State.BLOCKED, State.AWAITING_APPROVAL, State.APPROVED]
+        + [State.IN_TRANSIT],
+        target=State.CANCELED,
+    )
+    def cancel(self, *, reason: str) -> None:
+        self.blocked_reason = reason
+
+    @transition(field="state", source=State.IN_TRANSIT, target=State.PAID)
+    def pay(self, *, at: datetime) -> None:
+        self.paid_at = at
+
+    @transition(field="state", source=[State.IN_TRANSIT, State.PAID], target=State.EXCEPTION)
+    def fall_into_exception(self, *, at: datetime, code: str, message: str) -> None:
+        self.exception_from = self.state
+        self.failed_at = at
+        self.failure_code = code
+        self.failure_message = message
+
+    @transition(field="state", source=State.EXCEPTION, target=State.FAILED)
+    def confirm_failed(self) -> None:
+        pass
+
+    @transition(field="state", source=State.EXCEPTION, target=State.RETURNED)
+    def confirm_returned(self) -> None:
+        pass
+
+    @transition(field="state", source=State.FAILED, target=State.RETURNED)
+    def reclassify_returned(self, *, at: datetime) -> None:
+        self.paid_at = at
+
+    @transition(field="state", source=State.EXCEPTION, target=State.PAID)
+    def restore_paid(self) -> None:
+        self.exception_from = ""
+
+
+class Hold(Record):
+    """One reason not to pay. Payable only when no open hold covers payout or beneficiary (D7)."""
+
+    PREFIX = "ho"
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    payout = models.ForeignKey(Payout, PROTECT, null=True, related_name="holds")
+    beneficiary = models.ForeignKey(Beneficiary, PROTECT, null=True, related_name="holds")
+    source = models.CharField(max_length=24)
+    reason = models.CharField(max_length=240)
+    case_id = models.CharField(max_length=40, blank=True, default="")
+    key = models.CharField(max_length=160)
+    placed_by = models.ForeignKey(Person, PROTECT, null=True, related_name="+")
+    placed_by_service = models.CharField(max_length=64, blank=True, default="")
+    released_at = models.DateTimeField(null=True, blank=True)
+    released_by = models.ForeignKey(Person, PROTECT, null=True, related_name="+")
+    released_by_service = models.CharField(max_length=64, blank=True, default="")
+    release_reason = models.CharField(max_length=240, blank=True, default="")
+
+    history = history()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["book", "key"], name="hold_once"),
+            models.CheckConstraint(
+                condition=Q(payout__isnull=False, beneficiary__isnull=True)
+                | Q(payout__isnull=True, beneficiary__isnull=False),
+                name="hold_covers_one",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["payout"], condition=Q(released_at=None), name="hold_open_po"),
+            models.Index(
+                fields=["beneficiary"], condition=Q(released_at=None), name="hold_open_be"
+            ),
+        ]
+
+
+class Intent(StatefulModel):
+    """One money movement we decided on, with the key that every attempt of it carries (D14)."""
+
+    PREFIX = "it"
+
+    class State(models.TextChoices):
+        APPROVED = "APPROVED"
+        DISPATCHING = "DISPATCHING"
+        UNKNOWN = "UNKNOWN"
+        SUCCEEDED = "SUCCEEDED"
+        REFUSED = "REFUSED"
+        PARKED = "PARKED"
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
+    kind = models.CharField(max_length=32)
+    subject_id = models.CharField(max_length=40)
+    approval_id = models.CharField(max_length=40)
+    idempotency_key = models.CharField(max_length=160)
+    request_hash = models.CharField(max_length=64)
+    state = FSMField(default=State.APPROVED, choices=State, protected=True, max_length=24)
+    first_sent_at = models.DateTimeField(null=True, blank=True)
+    fence = models.PositiveIntegerField(default=0)
+    provider_ref = models.CharField(max_length=255, blank=True, default="")
+    outcome = models.CharField(max_length=240, blank=True, default="")
+
+    history = history()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["book", "kind", "subject_id"], name="intent_once"),
+            models.UniqueConstraint(fields=["book", "idempotency_key"], name="intent_key_once"),
+        ]
+
+    @transition(
+        field="state",
+        source=[State.APPROVED, State.UNKNOWN, State.DISPATCHING],
+        target=State.DISPATCHING,
+    )
+    def send(self, *, at: datetime) -> None:
+        self.first_sent_at = self.first_sent_at or at
+        self.fence += 1
+
+    @transition(field="state", source=State.DISPATCHING, target=State.UNKNOWN)
+    def lose_track(self, *, outcome: str) -> None:
+        self.outcome = outcome
+
+    @transition(
+        field="state",
+        source=[State.DISPATCHING, State.UNKNOWN, State.PARKED],
+        target=State.SUCCEEDED,
+    )
+    def succeed(self, *, provider_ref: str) -> None:
+        self.provider_ref = provider_ref
+        self.outcome = "confirmed by the provider"
+
+    @transition(field="state", source=[State.DISPATCHING, State.UNKNOWN], target=State.REFUSED)
+    def refuse(self, *, outcome: str) -> None:
+        self.outcome = outcome
+
+    @transition(field="state", source=[State.DISPATCHING, State.UNKNOWN], target=State.PARKED)
+    def park(self, *, outcome: str) -> None:
+        self.outcome = outcome
+
+
+class ProviderCall(Record):
+    """One attempt, committed before the call leaves; its outcome is written once, afterwards."""
+
+    PREFIX = "pc"
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    intent = models.ForeignKey(Intent, PROTECT, related_name="calls")
+    operation = models.CharField(max_length=32)
+    attempt = models.PositiveIntegerField()
+    fence = models.PositiveIntegerField()
+    deadline_at = models.DateTimeField()
+    outcome = models.CharField(max_length=16, blank=True, default="")
+    status_code = models.PositiveSmallIntegerField(null=True, blank=True)
+    error_code = models.CharField(max_length=120, blank=True, default="")
+    provider_ref = models.CharField(max_length=255, blank=True, default="")
+    request_masked = models.JSONField(default=dict)
+    response_masked = models.JSONField(default=dict)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["intent", "attempt"], name="provider_call_attempt")
+        ]

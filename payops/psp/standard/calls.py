@@ -1,0 +1,204 @@
+"""Calls of the generic provider: JSON over HTTPS, our reference is searchable.
+
+Always sends our own idempotency key. Never trusts an answer that does not repeat amount, currency
+and our reference. base_url ends before `/payouts`. Serves design "Provider calls", WH-15, D14.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from payops.core.http import HttpClient
+from payops.psp import callkit
+from payops.psp.base import (
+    CallOutcome,
+    EventPage,
+    NoAnswer,
+    NotFound,
+    PayoutLookup,
+    PayoutOrder,
+    PayoutState,
+    PayoutStatus,
+)
+from payops.psp.signing import utc_from_unix
+from payops.psp.standard.adapter import money_from_standard
+from payops.psp.strictjson import id_or_none, text_or_none
+
+STATUSES: Mapping[str, PayoutStatus] = {
+    "pending": "pending",
+    "in_transit": "in_transit",
+    "paid": "paid",
+    "failed": "failed",
+    "reversed": "returned",
+    "canceled": "canceled",
+}
+
+
+class StandardCalls:
+    """See `payops.psp.base.PayoutCalls`. The key window is not published, so six hours."""
+
+    key_window_s = callkit.safe_key_window_s(None)
+
+    def submit_payout(
+        self,
+        *,
+        order: PayoutOrder,
+        http: HttpClient,
+        base_url: str,
+        api_key: str,
+        deadline_s: float,
+    ) -> CallOutcome:
+        fields: dict[str, object] = {
+            "reference": order.our_ref,
+            "merchant_reference": order.merchant_ref,
+            "amount": order.amount.minor,
+            "currency": order.amount.currency,
+            "destination": {"token": order.destination_token},
+            "description": order.description or order.merchant_ref,
+        }
+        masked = fields | {
+            "destination": callkit.masked_token(order.destination_token),
+            "idempotency_key": order.idempotency_key,
+        }
+        return callkit.send(
+            http=http,
+            url=f"{base_url.rstrip('/')}/payouts",
+            headers={
+                "Authorization": f"Bearer {api_key}",
+                "Content-Type": "application/json",
+                "Idempotency-Key": order.idempotency_key,
+            },
+            body=callkit.json_bytes(fields),
+            deadline_s=deadline_s,
+            request_masked=masked,
+            expected=callkit.Expected(amount=order.amount, reference=order.our_ref),
+            read_echo=_echo,
+        )
+
+    def fetch_payout(
+        self,
+        *,
+        provider_ref: str,
+        http: HttpClient,
+        base_url: str,
+        api_key: str,
+        deadline_s: float,
+    ) -> PayoutLookup:
+        safe_ref = callkit.path_id(provider_ref)
+        if safe_ref is None:
+            return NoAnswer(reason="reference_malformed")
+        status, body, reason = callkit.ask(
+            http=http,
+            url=f"{base_url.rstrip('/')}/payouts/{safe_ref}",
+            headers={"Authorization": f"Bearer {api_key}"},
+            deadline_s=deadline_s,
+        )
+        if reason:
+            return NoAnswer(reason=reason)
+        if status == 404:
+            missing = callkit.error_code(body) == "resource_missing"
+            return NotFound(searched=safe_ref) if missing else NoAnswer(reason="status_404")
+        return _state(body)
+
+    def find_payout(
+        self,
+        *,
+        our_ref: str,
+        created_after: datetime,
+        http: HttpClient,
+        base_url: str,
+        api_key: str,
+        deadline_s: float,
+    ) -> PayoutLookup:
+        """The provider filters by reference; what comes back is filtered again."""
+        rows, more, reason = _list(
+            f"{base_url.rstrip('/')}/payouts?{urlencode({'reference': our_ref})}",
+            http,
+            api_key,
+            deadline_s,
+        )
+        if reason or more:
+            return NoAnswer(reason=reason or "list_too_long")
+        states = [_state(row) for row in rows if row.get("reference") == our_ref]
+        if len(states) > 1:
+            refs = tuple(text_or_none(row.get("id")) or "" for row in rows)
+            return NoAnswer(reason="more_than_one", provider_refs=refs)
+        return states[0] if states else NotFound(searched=our_ref)
+
+    def list_events(
+        self,
+        *,
+        created_after: datetime,
+        cursor: str | None,
+        http: HttpClient,
+        base_url: str,
+        api_key: str,
+        deadline_s: float,
+    ) -> EventPage:
+        """One page after the event `cursor`, oldest first; older than `created_after` left out."""
+        query = f"?{urlencode({'after': cursor})}" if cursor else ""
+        rows, more, reason = _list(
+            f"{base_url.rstrip('/')}/events{query}", http, api_key, deadline_s
+        )
+        if reason:
+            return EventPage(bodies=(), cursor=None, error=reason)
+        following = id_or_none(rows[-1].get("id")) if rows and more else None
+        since = int(created_after.timestamp())
+        bodies = tuple(
+            callkit.json_bytes(row)
+            for row in rows
+            if type(row.get("created")) is not int or row["created"] >= since
+        )
+        return EventPage(bodies=bodies, cursor=following)
+
+
+def _list(
+    url: str, http: HttpClient, api_key: str, deadline_s: float
+) -> tuple[list[dict[str, Any]], bool, str]:
+    """(rows, whether there are more, why not); an unreadable list is never an empty one."""
+    status, body, reason = callkit.ask(
+        http=http,
+        url=url,
+        headers={"Authorization": f"Bearer {api_key}"},
+        deadline_s=deadline_s,
+    )
+    if reason or status != 200:
+        return [], False, reason or f"status_{status}"
+    rows = body.get("data")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return [], False, "answer_unreadable"
+    return rows, body.get("has_more") is True, ""
+
+
+def _echo(body: Mapping[str, Any]) -> callkit.Echo:
+    return callkit.Echo(
+        provider_ref=id_or_none(body.get("id")),
+        status=text_or_none(body.get("status")),
+        amount=callkit.money_or_none(
+            lambda: money_from_standard(body.get("amount"), body.get("currency"))
+        ),
+        reference=text_or_none(body.get("reference")),
+    )
+
+
+def _state(body: Mapping[str, Any]) -> PayoutState | NoAnswer:
+    echo = _echo(body)
+    status = STATUSES.get(echo.status or "")
+    if echo.provider_ref is None or echo.amount is None or status is None:
+        return NoAnswer(reason="answer_unreadable")
+    back = f"{echo.provider_ref}:back" if status in ("failed", "returned") else None
+    return PayoutState(
+        provider_ref=echo.provider_ref,
+        status=status,
+        raw_status=echo.status or "",
+        amount=echo.amount,
+        our_ref=echo.reference,
+        merchant_ref=text_or_none(body.get("merchant_reference")),
+        created_at=utc_from_unix(body.get("created")),
+        failure_code=text_or_none(body.get("failure_code")),
+        failure_message=text_or_none(body.get("failure_message")),
+        failure_movement_ref=back,
+        movement_ref=echo.provider_ref,
+        trace_ref=text_or_none(body.get("trace_id")),
+    )

@@ -1,0 +1,298 @@
+"""Stripe event types to canonical kinds, by (type, object status, captured), never by type alone.
+
+Never drops what it does not understand: it becomes `ignored` with a reason, or EventRefused when
+the event contradicts itself. Serves WH-29, PX-3, PX-8 and PX-16.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from payops.core.money import Money
+from payops.psp import signing, strictjson
+from payops.psp.base import LIMITS, EventRefused, NormalizedEvent
+from payops.psp.strictjson import child, id_or_none, int_or_none, text_or_none
+from payops.psp.stripe.amounts import money_from_stripe
+
+OUR_REF = re.compile(r"[a-z]{2}_[0-9a-f]{32}", re.ASCII)
+WHOLE_NUMBER = re.compile(r"[0-9]{1,15}", re.ASCII)
+
+Event = Mapping[str, Any]
+Subject = Mapping[str, Any]
+Classified = tuple[str, str]
+
+PAYOUT_KINDS = {
+    "payout.created": "initiated",
+    "payout.paid": "paid",
+    "payout.failed": "failed",
+    "payout.canceled": "canceled",
+}
+PAYOUT_STATUS_NEEDED = {
+    "payout.paid": "paid",
+    "payout.failed": "failed",
+    "payout.canceled": "canceled",
+}
+REFUND_KINDS = {
+    "pending": "refund.accepted",
+    "requires_action": "refund.accepted",
+    "succeeded": "refund.succeeded",
+    "failed": "refund.failed_late",
+    "canceled": "refund.canceled",
+}
+DISPUTE_KINDS = {
+    "charge.dispute.created": "dispute.opened",
+    "charge.dispute.updated": "dispute.updated",
+    "charge.dispute.funds_withdrawn": "dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated": "dispute.funds_returned",
+}
+DISPUTE_CLOSED_KINDS = {"won": "dispute.won", "lost": "dispute.lost"}
+INVOICE_KINDS = {"invoice.paid": "invoice.paid", "invoice.payment_failed": "invoice.failed"}
+TOLD_ELSEWHERE = {
+    "payment_intent.succeeded": "told_by_charge_events",
+    "payment_intent.payment_failed": "told_by_charge_events",
+    "invoice.payment_succeeded": "told_by_invoice_paid",
+    "charge.pending": "payment_pending",
+    "charge.expired": "authorization_expired",
+    "charge.updated": "no_money_moved",
+}
+
+
+def envelope(event: Event) -> tuple[str, str, dict[str, Any]]:
+    """(event id, type, data.object). Raises EventRefused."""
+    event_id = id_or_none(event.get("id"))
+    event_type = id_or_none(event.get("type"))
+    if event_id is None:
+        raise EventRefused("event_id_missing")
+    if event_type is None:
+        raise EventRefused("event_type_missing")
+    subject = child(event.get("data"), "object")
+    if not subject:
+        raise EventRefused("object_missing")
+    return event_id, event_type, subject
+
+
+def live_flag(event: Event, subject: Subject) -> bool | None:
+    """The event's mode; old API versions give it on the object only."""
+    for holder in (event, subject):
+        if isinstance(holder.get("livemode"), bool):
+            return bool(holder["livemode"])
+    return None
+
+
+def normalize(event: Event) -> NormalizedEvent:
+    event_id, event_type, subject = envelope(event)
+    kind, reason = _classify(event, event_type, subject)
+    metadata = child(subject, "metadata")
+    our_ref, merchant_ref = _references(metadata)
+    amount = None if kind == "ignored" else _amount(kind, event, event_type, subject)
+    return NormalizedEvent(
+        kind=kind,
+        provider="stripe",
+        provider_event_id=event_id,
+        provider_ref=_provider_ref(kind, subject),
+        raw_type=event_type,
+        status=text_or_none(subject.get("status")) or "",
+        occurred_at=signing.utc_from_unix(event.get("created")),
+        live=live_flag(event, subject),
+        merchant_ref=merchant_ref,
+        our_ref=our_ref,
+        amount=amount,
+        fee=None if kind == "ignored" else _fee(subject),
+        platform_fee=_platform_fee(subject, metadata, amount),
+        currency=amount.currency if amount else None,
+        seller_ref=text_or_none(metadata.get("seller"), LIMITS.id_chars_max),
+        failure_code=text_or_none(subject.get("failure_code") or subject.get("failure_reason")),
+        failure_message=text_or_none(subject.get("failure_message")),
+        movement_ref=_reference(subject.get("balance_transaction")),
+        failure_movement_ref=_money_back_ref(kind, subject),
+        original_provider_ref=_original(event_type, subject),
+        trace_ref=text_or_none(child(subject, "trace_id").get("value"), LIMITS.id_chars_max),
+        reason=reason,
+    )
+
+
+def _classify(event: Event, event_type: str, subject: Subject) -> Classified:
+    if event_type in TOLD_ELSEWHERE:
+        return "ignored", TOLD_ELSEWHERE[event_type]
+    for prefix, classify in _FAMILIES:
+        if event_type.startswith(prefix):
+            return classify(event, event_type, subject)
+    return "ignored", "no_meaning_here"
+
+
+def _classify_payout(event: Event, event_type: str, subject: Subject) -> Classified:
+    status = subject.get("status")
+    family = "payout" if _is_beneficiary_payout(event, subject) else "settlement"
+    if event_type == "payout.reconciliation_completed":
+        return (
+            ("settlement.reconciled", "")
+            if family == "settlement"
+            else ("ignored", "no_money_moved")
+        )
+    if event_type == "payout.updated":
+        if subject.get("reversed_by"):
+            return f"{family}.returned", ""
+        # Snapshots of the other states are told by an event of their own, in a safer order.
+        if status == "in_transit":
+            return f"{family}.in_transit", ""
+        return "ignored", "told_by_own_event"
+    if event_type not in PAYOUT_KINDS:
+        return "ignored", "no_meaning_here"
+    needed = PAYOUT_STATUS_NEEDED.get(event_type)
+    if needed and status is not None and status != needed:
+        raise EventRefused("status_contradicts_type")
+    if subject.get("original_payout"):
+        if event_type == "payout.paid":
+            return f"{family}.returned", ""
+        return "ignored", "reversal_not_final"
+    return f"{family}.{PAYOUT_KINDS[event_type]}", ""
+
+
+def _is_beneficiary_payout(event: Event, subject: Subject) -> bool:
+    """A payout that names neither us nor a connected account is Stripe settling with ourselves."""
+    metadata = child(subject, "metadata")
+    named = metadata.get("payops_reference") or metadata.get("merchant_reference")
+    return bool(named or event.get("account"))
+
+
+def _classify_dispute(event: Event, event_type: str, subject: Subject) -> Classified:
+    if event_type == "charge.dispute.closed":
+        return DISPUTE_CLOSED_KINDS.get(str(subject.get("status")), "dispute.closed"), ""
+    kind = DISPUTE_KINDS.get(event_type)
+    return (kind, "") if kind else ("ignored", "no_meaning_here")
+
+
+def _classify_refund(event: Event, event_type: str, subject: Subject) -> Classified:
+    status = str(subject.get("status"))
+    kind = REFUND_KINDS.get(status)
+    if kind is None:
+        raise EventRefused("status_unknown")
+    if event_type == "refund.failed" and status != "failed":
+        raise EventRefused("status_contradicts_type")
+    if event_type == "refund.created" and status == "failed":
+        return "refund.failed", ""
+    return kind, ""
+
+
+def _classify_charge(event: Event, event_type: str, subject: Subject) -> Classified:
+    if event_type == "charge.refunded":
+        return "refund.observed", ""
+    if event_type == "charge.failed":
+        return "payment.failed", ""
+    if event_type not in ("charge.succeeded", "charge.captured"):
+        return "ignored", "no_meaning_here"
+    if subject.get("status") not in (None, "succeeded"):
+        return "ignored", "payment_pending"
+    captured = subject.get("captured")
+    if event_type == "charge.captured" and captured is False:
+        raise EventRefused("status_contradicts_type")
+    return ("payment.authorized" if captured is False else "payment.captured"), ""
+
+
+def _classify_invoice(event: Event, event_type: str, subject: Subject) -> Classified:
+    kind = INVOICE_KINDS.get(event_type)
+    return (kind, "") if kind else ("ignored", "no_meaning_here")
+
+
+def _classify_report(event: Event, event_type: str, subject: Subject) -> Classified:
+    return "report.available", ""
+
+
+_FAMILIES: tuple[tuple[str, Callable[[Event, str, Subject], Classified]], ...] = (
+    ("payout.", _classify_payout),
+    ("charge.dispute.", _classify_dispute),
+    ("charge.refund.updated", _classify_refund),
+    ("charge.", _classify_charge),
+    ("refund.", _classify_refund),
+    ("invoice.", _classify_invoice),
+    ("reporting.report_run.succeeded", _classify_report),
+)
+
+
+def _amount(kind: str, event: Event, event_type: str, subject: Subject) -> Money | None:
+    currency = subject.get("currency")
+    if event_type.startswith("reporting."):
+        return None
+    if event_type == "invoice.paid":
+        return money_from_stripe(subject.get("amount_paid"), currency)
+    if event_type == "invoice.payment_failed":
+        return money_from_stripe(subject.get("amount_due"), currency)
+    if event_type == "charge.refunded":
+        # The charge shows the running total; the step is the difference to the value before.
+        before = int_or_none(_previous(event).get("amount_refunded")) or 0
+        total = int_or_none(subject.get("amount_refunded"))
+        return money_from_stripe(None if total is None else total - before, currency)
+    if event_type == "charge.captured" and int_or_none(subject.get("amount_captured")):
+        return money_from_stripe(subject.get("amount_captured"), currency)
+    amount = money_from_stripe(subject.get("amount"), currency)
+    if subject.get("original_payout") and amount.minor < 0:
+        return -amount
+    if amount.minor < 0 and not kind.startswith("settlement."):
+        raise EventRefused("amount_negative")
+    return amount
+
+
+def _previous(event: Event) -> dict[str, Any]:
+    return child(event.get("data"), "previous_attributes")
+
+
+def _fee(subject: Subject) -> Money | None:
+    """Known only when the balance transaction came expanded."""
+    movement = subject.get("balance_transaction")
+    if not isinstance(movement, dict) or movement.get("fee") is None:
+        return None
+    return money_from_stripe(movement.get("fee"), movement.get("currency"))
+
+
+def _platform_fee(
+    subject: Subject, metadata: Mapping[str, Any], amount: Money | None
+) -> Money | None:
+    """What we keep of a seller's payment, in minor units of the payment's currency."""
+    stated = metadata.get("platform_fee")
+    if stated is None:
+        stated = subject.get("application_fee_amount")
+    if stated in (None, "") or amount is None:
+        return None
+    if isinstance(stated, str) and WHOLE_NUMBER.fullmatch(stated):
+        stated = int(stated)
+    if type(stated) is not int or stated < 0:
+        raise EventRefused("platform_fee_malformed")
+    return money_from_stripe(stated, amount.currency)
+
+
+def _references(metadata: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """(ours, the merchant's); a reference that is not in our form counts as the merchant's."""
+    ours = strictjson.id_or_none(metadata.get("payops_reference"))
+    theirs = text_or_none(metadata.get("merchant_reference"), LIMITS.id_chars_max)
+    if ours and OUR_REF.fullmatch(ours):
+        return ours, theirs
+    return None, theirs or ours
+
+
+def _provider_ref(kind: str, subject: Subject) -> str:
+    if kind.endswith(".returned") and subject.get("original_payout"):
+        return _reference(subject.get("original_payout")) or ""
+    found = id_or_none(subject.get("id")) or ""
+    if not found and kind != "ignored":
+        raise EventRefused("object_id_missing")
+    return found
+
+
+def _money_back_ref(kind: str, subject: Subject) -> str | None:
+    """Both tellings of a reversal, by the old payout and by the new, name the new one."""
+    if kind.endswith(".returned"):
+        return _reference(subject.get("reversed_by") or subject.get("id"))
+    return _reference(subject.get("failure_balance_transaction"))
+
+
+def _original(event_type: str, subject: Subject) -> str | None:
+    if event_type.startswith("payout."):
+        return _reference(subject.get("original_payout"))
+    if event_type.startswith(("refund.", "charge.refund.updated", "charge.dispute.", "invoice.")):
+        return _reference(subject.get("charge"))
+    return None
+
+
+def _reference(value: object) -> str | None:
+    """An id, whether the field came as text or expanded into the object itself."""
+    return id_or_none(value.get("id") if isinstance(value, dict) else value)

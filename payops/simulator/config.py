@@ -1,0 +1,116 @@
+"""Settings of the simulator process, read once from the environment.
+
+Owns names, defaults and bounds. Never guesses a secret: a missing one stops the start, because
+an unsigned or unauthenticated provider would prove nothing (WH-1, I7).
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+STRIPE = "stripe"
+STANDARD = "standard"
+PROVIDERS = (STRIPE, STANDARD)
+
+BODY_MAX = 64 * 1024
+COPIES_MAX = 200
+TRIES_MAX = 1_000
+SETTLE_MAX_S = 86_400.0
+DEFAULT_BACKOFF_S = "1,2,5,10,20,30"
+DEFAULT_TRIES = "40"
+DEFAULT_KEY_WINDOW_S = "86400"
+EVENT_DAYS = 30
+
+
+class ConfigError(Exception):
+    """A setting is missing or malformed; the text names it."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where one provider account's webhooks go, and the secrets that sign them."""
+
+    account: str
+    secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything the process was told at its start."""
+
+    directory: Path
+    target: str
+    endpoints: Mapping[str, Endpoint]
+    api_key: str
+    settle_s: float
+    backoff_s: tuple[float, ...]
+    tries_max: int
+    key_window_s: float
+
+
+def read_config(*, environ: Mapping[str, str], directory: Path) -> Config:
+    """Settings from `environ`; raises ConfigError naming the variable that is wrong."""
+    target = _required(environ, "SIM_TARGET").rstrip("/")
+    if urlsplit(target).scheme not in ("http", "https") or not urlsplit(target).hostname:
+        raise ConfigError("SIM_TARGET must be an http(s) address such as http://127.0.0.1:8000")
+    standard = _endpoint(environ, "STANDARD")
+    for secret in standard.secrets:
+        _check_standard_secret(secret)
+    return Config(
+        directory=directory,
+        target=target,
+        endpoints={STRIPE: _endpoint(environ, "STRIPE"), STANDARD: standard},
+        api_key=_required(environ, "SIM_API_KEY"),
+        settle_s=_seconds(environ, "SIM_SETTLE_S", "1.0"),
+        backoff_s=_backoff(environ),
+        tries_max=int(_seconds(environ, "SIM_TRIES", DEFAULT_TRIES, low=1, high=TRIES_MAX)),
+        key_window_s=_seconds(environ, "SIM_KEY_WINDOW_S", DEFAULT_KEY_WINDOW_S, high=1e8),
+    )
+
+
+def _endpoint(environ: Mapping[str, str], name: str) -> Endpoint:
+    secrets = tuple(s for s in _required(environ, f"SIM_{name}_SECRET").split(",") if s)
+    return Endpoint(account=environ.get(f"SIM_{name}_ACCOUNT", "demo"), secrets=secrets)
+
+
+def _required(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        raise ConfigError(f"{name} is not set")
+    return value
+
+
+def _seconds(
+    environ: Mapping[str, str], name: str, default: str, *, low: float = -1, high: float = 86_400
+) -> float:
+    try:
+        value = float(environ.get(name) or default)
+    except ValueError:
+        raise ConfigError(f"{name} is not a number") from None
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must lie between {low:g} and {high:g}")
+    return value
+
+
+def _backoff(environ: Mapping[str, str]) -> tuple[float, ...]:
+    try:
+        pauses = tuple(
+            float(p) for p in (environ.get("SIM_BACKOFF_S") or DEFAULT_BACKOFF_S).split(",")
+        )
+    except ValueError:
+        raise ConfigError("SIM_BACKOFF_S must be a comma list of seconds") from None
+    if not all(0.01 <= pause <= 86_400 for pause in pauses):
+        raise ConfigError("SIM_BACKOFF_S must hold seconds between 0.01 and 86400")
+    return pauses
+
+
+def _check_standard_secret(secret: str) -> None:
+    try:
+        size = len(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+    except binascii.Error:
+        raise ConfigError("SIM_STANDARD_SECRET must be whsec_ followed by base64") from None
+    if not 24 <= size <= 64:
+        raise ConfigError("SIM_STANDARD_SECRET must decode to 24 to 64 bytes")

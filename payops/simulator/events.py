@@ -1,0 +1,159 @@
+"""Events of both providers: their envelope, their bytes, and the deliveries they queue.
+
+An event's bytes are made once and stored, so every delivery and every resend carries exactly the
+same body under the same id (WH-4, WH-8). Enqueues only; delivery.py sends.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from payops.simulator.config import EVENT_DAYS, STRIPE
+from payops.simulator.store import Database, Record, new_id, setting_get, setting_put
+from payops.simulator.world import World
+
+API_VERSION = "2025-09-30.clover"
+QUEUE_MAX = 50_000
+REORDER_S = 2.0
+WAVE_S = 0.25
+QUEUED, DELIVERED, GIVEN_UP, DROPPED = "queued", "delivered", "given_up", "dropped"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The API request that caused an event."""
+
+    request_id: str
+    key: str | None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How many deliveries of one event, over how long, and how many at the same instant."""
+
+    copies: int = 1
+    spread_s: float = 0.0
+    parallel: int = 0
+
+
+ONCE = Spread()
+
+
+def event_add(
+    world: World,
+    db: Database,
+    *,
+    record: Record,
+    type: str,
+    previous: Mapping[str, Any] | None = None,
+    origin: Origin | None = None,
+    spread: Spread = ONCE,
+) -> str:
+    """Store an event about the object as it now is and queue its deliveries; returns its id."""
+    created = int(world.clock())
+    build = _stripe_event if record.provider == STRIPE else _standard_event
+    event = build(record, type, created, previous, origin)
+    indent = 2 if record.provider == STRIPE else None
+    body = json.dumps(event, indent=indent, ensure_ascii=False).encode()
+    db.execute(
+        "INSERT INTO events (id, provider, type, object_id, created, body)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (event["id"], record.provider, type, record.id, created, body),
+    )
+    enqueue(world, db, event_id=event["id"], spread=spread)
+    return str(event["id"])
+
+
+def enqueue(world: World, db: Database, *, event_id: str, spread: Spread) -> list[int]:
+    """Queue deliveries of a stored event; their numbers. A full queue takes no more of them."""
+    now = world.clock() + float(setting_get(db, "lateness_s", 0.0))
+    drop_next = drop = int(setting_get(db, "drop_next", 0))
+    shuffled = bool(setting_get(db, "reorder", False))
+    room = QUEUE_MAX - queue_length(db)
+    numbers = []
+    for index in range(min(spread.copies, room)):
+        due_at = now + _offset(spread, index)
+        if shuffled:
+            due_at += world.dice.random() * REORDER_S
+        state = DROPPED if drop > 0 else QUEUED
+        drop -= state == DROPPED
+        number = db.execute(
+            "INSERT INTO deliveries (event_id, state, due_at, serial) VALUES (?, ?, ?, ?)",
+            (event_id, state, due_at, int(spread.parallel == 1)),
+        ).lastrowid
+        numbers.append(int(number or 0))
+    if drop != drop_next:
+        setting_put(db, "drop_next", drop)
+    return numbers
+
+
+def queue_length(db: Database) -> int:
+    """Deliveries still to be made."""
+    return int(
+        db.execute("SELECT COUNT(*) FROM deliveries WHERE state = ?", (QUEUED,)).fetchone()[0]
+    )
+
+
+def event_get(db: Database, *, id: str, provider: str | None = None) -> sqlite3.Row | None:
+    """The stored event, or None."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM events WHERE id = ? AND provider = COALESCE(?, provider)", (id, provider)
+    ).fetchone()
+    return row
+
+
+def events_since(now: float) -> int:
+    """The oldest creation time the event lists still show."""
+    return int(now) - EVENT_DAYS * 86_400
+
+
+def _offset(spread: Spread, index: int) -> float:
+    if spread.parallel > 1:
+        return (index // spread.parallel) * WAVE_S
+    return spread.spread_s * index / max(1, spread.copies - 1)
+
+
+def _stripe_event(
+    record: Record,
+    type: str,
+    created: int,
+    previous: Mapping[str, Any] | None,
+    origin: Origin | None,
+) -> dict[str, Any]:
+    told: dict[str, Any] = {"object": record.body}
+    if previous:
+        told["previous_attributes"] = dict(previous)
+    return {
+        "id": new_id("evt_sim", size=20),
+        "object": "event",
+        "api_version": API_VERSION,
+        "created": created,
+        "data": told,
+        "livemode": False,
+        "pending_webhooks": 1,
+        "request": {
+            "id": origin.request_id if origin else None,
+            "idempotency_key": origin.key if origin else None,
+        },
+        "type": type,
+    }
+
+
+def _standard_event(
+    record: Record,
+    type: str,
+    created: int,
+    previous: Mapping[str, Any] | None,
+    origin: Origin | None,
+) -> dict[str, Any]:
+    return {
+        "id": new_id("sev_"),
+        "type": type,
+        "created": created,
+        "live": False,
+        "data": record.body,
+        "previous": dict(previous) if previous else None,
+        "request": {"id": origin.request_id, "idempotency_key": origin.key} if origin else None,
+    }

@@ -1,0 +1,199 @@
+"""The one way an API call takes through either provider.
+
+Key checked, parameters parsed, fault drawn, parameters validated, Idempotency-Key honoured,
+executed in one transaction, answered. Owns that order; the operations are tables in stripe_api.py
+and standard_api.py.
+"""
+
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from payops.simulator import faults
+from payops.simulator.events import Origin
+from payops.simulator.faults import Fault
+from payops.simulator.idempotency import KEY_MAX, fingerprint
+from payops.simulator.store import Database, new_id, objects_select
+from payops.simulator.wire import (
+    Params,
+    Refused,
+    Request,
+    Response,
+    form_params,
+    json_response,
+    only,
+)
+from payops.simulator.world import World
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API call after parsing: what an operation needs to know."""
+
+    world: World
+    params: Params
+    id: str
+    origin: Origin
+    fault: Fault | None
+    now: int
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One row of a provider's API: how it is called, what it takes, what it does."""
+
+    name: str
+    method: str
+    pattern: re.Pattern[str]
+    params: frozenset[str]
+    execute: Callable[[Database, Call], Answer]
+    check: Callable[[Params], None] = lambda params: None
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Face:
+    """One provider as seen from outside."""
+
+    provider: str
+    prefix: str
+    parse: Callable[[bytes], Params]
+    operations: Sequence[Operation]
+
+
+def operation(
+    name: str,
+    method: str,
+    path: str,
+    params: str,
+    execute: Callable[[Database, Call], Answer],
+    *,
+    check: Callable[[Params], None] = lambda params: None,
+    status: int = 200,
+) -> Operation:
+    """A row of an API table; `<id>` in the path is the object's id."""
+    pattern = re.compile(path.replace("<id>", r"(?P<id>[A-Za-z0-9_-]{1,80})"))
+    return Operation(name, method, pattern, frozenset(params.split()), execute, check, status)
+
+
+def serve(world: World, face: Face, request: Request) -> Response:
+    """Answer one API call, refusals and ordered faults included."""
+    request_id = new_id("req_sim", size=14)
+    try:
+        response = _serve(world, face, request, request_id)
+    except Refused as refusal:
+        response = refusal.response()
+    headers = {"Request-Id": request_id, **response.headers}
+    if key := request.headers.get("idempotency-key"):
+        headers["Idempotency-Key"] = key[:KEY_MAX]
+    return replace(response, headers=headers)
+
+
+def _serve(world: World, face: Face, request: Request, request_id: str) -> Response:
+    _authenticate(world, request)
+    found, id = _route(face, request)
+    params = face.parse(request.body) if request.method == "POST" else form_params(request.query)
+    fault = _draw(world, face, found, params, id)
+    early = faults.before_execution(fault)
+    if early:
+        return early
+    params.pop("expand", None)
+    only(params, found.params)
+    found.check(params)
+    key = request.headers.get("idempotency-key") if request.method == "POST" else None
+    if key is not None and not 1 <= len(key) <= KEY_MAX:
+        raise Refused(400, f"Idempotency-Key must have 1 to {KEY_MAX} characters.")
+    call = Call(
+        world=world,
+        params=params,
+        id=id,
+        origin=Origin(request_id=request_id, key=key),
+        fault=fault,
+        now=int(world.clock()),
+    )
+    response = _execute(face, found, request, call)
+    world.wake()
+    return faults.after_execution(fault, response)
+
+
+def _execute(face: Face, found: Operation, request: Request, call: Call) -> Response:
+    def work(db: Database) -> Response:
+        return faults.during_execution(
+            call.fault, lambda: json_response(found.execute(db, call), status=found.status)
+        )
+
+    def before() -> None:
+        if call.fault and call.fault.kind == "slow":
+            call.world.stop.wait(call.fault.delay_s)
+
+    if call.origin.key is None:
+        before()
+        with call.world.store.transaction() as db:
+            return work(db)
+    return call.world.keys.run(
+        store=call.world.store,
+        provider=face.provider,
+        key=call.origin.key,
+        digest=fingerprint(method=request.method, path=request.path, params=call.params),
+        request_id=call.origin.request_id,
+        now=call.world.clock(),
+        before=before,
+        work=work,
+    )
+
+
+def _authenticate(world: World, request: Request) -> None:
+    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+    offered = credential.strip()
+    if scheme.lower() == "basic":
+        try:
+            offered = base64.b64decode(offered, validate=True).decode().partition(":")[0]
+        except (binascii.Error, UnicodeDecodeError):
+            offered = ""
+    elif scheme.lower() != "bearer":
+        offered = ""
+    if not hmac.compare_digest(offered.encode(), world.config.api_key.encode()):
+        raise Refused(401, "Invalid API key provided.", code="api_key_invalid")
+
+
+def _route(face: Face, request: Request) -> tuple[Operation, str]:
+    path = request.path.removeprefix(face.prefix)
+    for row in face.operations:
+        match = row.pattern.fullmatch(path)
+        if match and row.method == request.method:
+            return row, match.groupdict().get("id", "")
+    raise Refused(
+        404,
+        f"Unrecognized request URL ({request.method}: {request.path[:200]}).",
+        code="url_unknown",
+    )
+
+
+def _draw(world: World, face: Face, found: Operation, params: Params, id: str) -> Fault | None:
+    with world.store.transaction() as db:
+        references = [value for value in (id, *_named(params)) if value]
+        if id and db.execute("SELECT 1 FROM faults WHERE reference <> '*' LIMIT 1").fetchone():
+            for record in objects_select(db, where="id = ?", values=(id,), limit=1):
+                references += [r for r in (record.reference, record.merchant_reference) if r]
+        return faults.fault_take(
+            db, provider=face.provider, operation=found.name, references=references
+        )
+
+
+def _named(params: Params) -> list[str]:
+    """The references a call names itself by, at either provider."""
+    metadata = params.get("metadata")
+    places = [params, metadata if isinstance(metadata, dict) else {}]
+    names = ("reference", "merchant_reference", "payops_reference", "description", "charge")
+    return [place[name] for place in places for name in names if isinstance(place.get(name), str)]
+
+
+def resource_missing(noun: str, id: str) -> Refused:
+    """The refusal for an id nobody gave out."""
+    return Refused(404, f"No such {noun}: '{id}'", code="resource_missing", param="id")

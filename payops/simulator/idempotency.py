@@ -1,0 +1,128 @@
+"""The provider's own memory of Idempotency-Keys, with the semantics real providers document.
+
+Same key and parameters: the stored status and body, marked as replayed, also when that was a 500.
+Other parameters: refused. Concurrent use: refused. Refused before execution: nothing is stored.
+The answer is stored in the transaction that moves the money, so no crash can part them (I7).
+"""
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Callable
+
+from payops.simulator.store import Database, Store
+from payops.simulator.wire import Params, Refused, Response
+
+KEY_MAX = 255
+Work = Callable[[Database], Response]
+
+
+def fingerprint(*, method: str, path: str, params: Params) -> str:
+    """A digest of what was asked, independent of the order of parameters."""
+    text = json.dumps([method, path, params], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class KeyRing:
+    """Runs work at most once per (provider, key) within the window."""
+
+    def __init__(self, *, window_s: float) -> None:
+        self._window_s = window_s
+        self._busy: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    def run(
+        self,
+        *,
+        store: Store,
+        provider: str,
+        key: str,
+        digest: str,
+        request_id: str,
+        now: float,
+        before: Callable[[], None],
+        work: Work,
+    ) -> Response:
+        """The stored answer for this key, or that of `work`; `before` runs outside transactions."""
+        name = (provider, key)
+        with self._lock:
+            if name in self._busy:
+                raise Refused(
+                    409,
+                    "There is currently another in-progress request using this Idempotent Key.",
+                    code="idempotency_key_in_use",
+                )
+            self._busy.add(name)
+        try:
+            with store.transaction() as db:
+                stored = self._stored(db, name=name, digest=digest, now=now)
+            if stored:
+                return stored
+            before()
+            return _execute(
+                store, name=name, digest=digest, request_id=request_id, now=now, work=work
+            )
+        finally:
+            with self._lock:
+                self._busy.discard(name)
+
+    def prune(self, db: Database, *, now: float) -> int:
+        """Forget keys older than the window; the number forgotten."""
+        return db.execute("DELETE FROM keys WHERE at <= ?", (now - self._window_s,)).rowcount
+
+    def _stored(
+        self, db: Database, *, name: tuple[str, str], digest: str, now: float
+    ) -> Response | None:
+        row = db.execute(
+            "SELECT * FROM keys WHERE provider = ? AND key = ? AND at > ?",
+            (*name, now - self._window_s),
+        ).fetchone()
+        if row is None:
+            return None
+        if row["fingerprint"] != digest:
+            raise Refused(
+                400,
+                "Keys for idempotent requests can only be used with the same parameters they"
+                " were first used with.",
+                kind="idempotency_error",
+            )
+        return _replay(row, key=name[1])
+
+
+def _execute(
+    store: Store, *, name: tuple[str, str], digest: str, request_id: str, now: float, work: Work
+) -> Response:
+    """Work and its stored answer in one transaction; a stored refusal in one of its own."""
+    try:
+        with store.transaction() as db:
+            response = work(db)
+            _keep(db, name, digest, response, request_id, now)
+            return response
+    except Refused as refusal:
+        if not refusal.stored:
+            raise
+        response = refusal.response()
+        with store.transaction() as db:
+            _keep(db, name, digest, response, request_id, now)
+        return response
+
+
+def _keep(
+    db: Database,
+    name: tuple[str, str],
+    digest: str,
+    response: Response,
+    request_id: str,
+    now: float,
+) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO keys (provider, key, fingerprint, status, body, request_id, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (*name, digest, response.status, response.body, request_id, now),
+    )
+
+
+def _replay(row: sqlite3.Row, *, key: str) -> Response:
+    headers = {"Idempotent-Replayed": "true", "Original-Request": row["request_id"]}
+    return Response(status=row["status"], body=row["body"], headers=headers)

@@ -1,0 +1,319 @@
+"""The life of a payout at the provider, the same for both providers (PX-3, PX-15).
+
+Owns the legal moves pending -> in_transit -> paid | failed | canceled, the late failure and the
+reversal after paid, and for each the money movement and the event that tell of it. Each move is
+one transaction of the caller. Never speaks HTTP.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from payops.simulator.config import STANDARD, STRIPE
+from payops.simulator.events import ONCE, Origin, Spread, event_add
+from payops.simulator.store import (
+    Database,
+    Record,
+    movement_add,
+    new_id,
+    object_add,
+    object_get,
+    object_save,
+)
+from payops.simulator.wire import Refused
+from payops.simulator.world import World
+
+JOBS_MAX = 100_000
+JOB_BATCH = 200
+FAILED_EVENTS = {STRIPE: ("payout.failed",), STANDARD: ("payout.failed", "settlementFailed")}
+FAILURES = {
+    "account_closed": "The bank account has been closed.",
+    "account_frozen": "The bank account has been frozen.",
+    "bank_account_restricted": "The bank account has restrictions on its use.",
+    "bank_ownership_changed": "The destination bank account changed its owner.",
+    "could_not_process": "The bank could not process this payout.",
+    "debit_not_authorized": "Debit transactions are not approved on the bank account.",
+    "declined": "The bank has declined this transfer.",
+    "incorrect_account_holder_address": "The account holder address does not match.",
+    "incorrect_account_holder_name": "The account holder name does not match.",
+    "incorrect_account_holder_tax_id": "The account holder tax id does not match.",
+    "incorrect_account_type": "The bank account type is wrong.",
+    "insufficient_funds": "The account has insufficient funds to cover the payout.",
+    "invalid_account_number": "The bank account number is not valid.",
+    "invalid_account_number_length": "The bank account number has a wrong length.",
+    "invalid_currency": "The bank cannot process this currency.",
+    "no_account": "The bank account could not be located.",
+    "unsupported_card": "The bank no longer supports payouts to this card.",
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a payout fails: reason, the event type that tells it, and whether it is told again."""
+
+    code: str = "could_not_process"
+    event: str = "payout.failed"
+    spread: Spread = ONCE
+    repeat: bool = False
+
+
+def payout_open(world: World, db: Database, *, record: Record, origin: Origin) -> None:
+    """A new payout left the balance: object, movement, event, and its next moves on the clock."""
+    now = world.clock()
+    body = record.body
+    if record.provider == STRIPE:
+        body["balance_transaction"] = balance_transaction_add(
+            db, body=body, type="payout", amount=-body["amount"], created=int(now)
+        )
+    object_add(
+        db,
+        provider=record.provider,
+        kind="payout",
+        body=body,
+        reference=record.reference,
+        merchant_reference=record.merchant_reference,
+    )
+    _move(db, record, kind="payout", direction="out", key=origin.key, at=now)
+    event_add(world, db, record=record, type="payout.created", origin=origin)
+    settle_s = world.settle_s(db)
+    if settle_s >= 0:
+        job_add(db, due_at=now + settle_s / 2, verb="send", object_id=record.id)
+        job_add(db, due_at=now + settle_s, verb="pay", object_id=record.id)
+
+
+def payout_send(world: World, db: Database, *, record: Record) -> str | None:
+    """pending -> in_transit; only Stripe tells of it."""
+    _require(record, "pending", act="sent")
+    previous = _change(db, record, {"status": "in_transit"})
+    if record.provider == STANDARD:
+        return None
+    return event_add(world, db, record=record, type="payout.updated", previous=previous)
+
+
+def payout_pay(world: World, db: Database, *, record: Record) -> str:
+    """pending or in_transit -> paid."""
+    _require(record, "pending", "in_transit", act="paid")
+    changes: dict[str, Any] = {"status": "paid"}
+    if record.provider == STRIPE:
+        changes["trace_id"] = {"status": "supported", "value": new_id("SIM", size=12).upper()}
+    previous = _change(db, record, changes)
+    return event_add(world, db, record=record, type="payout.paid", previous=previous)
+
+
+def payout_fail(world: World, db: Database, *, record: Record, failure: Failure) -> str:
+    """pending, in_transit or paid -> failed; the money comes back once, told however often."""
+    failure_check(record=record, failure=failure)
+    if record.body["status"] == "failed" and failure.repeat:
+        return event_add(world, db, record=record, type=failure.event, spread=failure.spread)
+    _require(record, "pending", "in_transit", "paid", act="failed")
+    message = FAILURES.get(failure.code, "The bank returned this payout.")
+    changes: dict[str, Any] = {
+        "status": "failed",
+        "failure_code": failure.code,
+        "failure_message": message,
+    }
+    changes |= _money_back(world, db, record, kind="payout_failure")
+    previous = _change(db, record, changes)
+    return event_add(
+        world, db, record=record, type=failure.event, previous=previous, spread=failure.spread
+    )
+
+
+def failure_check(*, record: Record, failure: Failure) -> None:
+    """Refuse an event type this provider does not know."""
+    allowed = FAILED_EVENTS[record.provider]
+    if failure.event not in allowed:
+        text = f"event must be one of: {', '.join(allowed)}."
+        raise Refused(400, text, code="parameter_invalid", param="event")
+
+
+def payout_reverse(world: World, db: Database, *, record: Record, spread: Spread) -> str:
+    """paid -> reversed at the standard provider; at Stripe paid stays and reversed_by is set."""
+    _require(record, "paid", act="reversed")
+    if record.body.get("reversed_by"):
+        raise Refused(409, f"{record.id} is reversed already.", code="already_reversed")
+    type, changes = "payout.reversed", {"status": "reversed"}
+    if record.provider == STRIPE:
+        type, changes = "payout.updated", {"reversed_by": _counter_payout(world, db, record)}
+    _move(db, record, kind="payout_reversal", direction="in", key=None, at=world.clock())
+    previous = _change(db, record, dict(changes))
+    return event_add(world, db, record=record, type=type, previous=previous, spread=spread)
+
+
+def payout_cancel(world: World, db: Database, *, record: Record, origin: Origin | None) -> str:
+    """pending -> canceled; the money stays in the balance."""
+    _require(record, "pending", act="canceled")
+    changes: dict[str, Any] = {"status": "canceled"}
+    changes |= _money_back(world, db, record, kind="payout_cancel")
+    previous = _change(db, record, changes)
+    return event_add(
+        world, db, record=record, type="payout.canceled", previous=previous, origin=origin
+    )
+
+
+def balance_transaction_add(
+    db: Database,
+    *,
+    body: dict[str, Any],
+    type: str,
+    amount: int,
+    created: int,
+    fee: int = 0,
+) -> str:
+    """An immutable Stripe balance transaction about the object in `body`; its id."""
+    fees = [
+        {
+            "amount": fee,
+            "application": None,
+            "currency": body["currency"],
+            "description": "Processing fees",
+            "type": "stripe_fee",
+        }
+    ]
+    category = {"payout_failure": "payout_reversal", "payout_cancel": "payout_reversal"}
+    entry = {
+        "id": new_id("txn_sim", size=20),
+        "object": "balance_transaction",
+        "amount": amount,
+        "available_on": created,
+        "balance_type": "payments",
+        "created": created,
+        "currency": body["currency"],
+        "description": None,
+        "exchange_rate": None,
+        "fee": fee,
+        "fee_details": fees if fee else [],
+        "net": amount - fee,
+        "reporting_category": category.get(type, type),
+        "source": body["id"],
+        "status": "available",
+        "type": type,
+    }
+    object_add(db, provider=STRIPE, kind="balance_transaction", body=entry, parent=body["id"])
+    return str(entry["id"])
+
+
+def job_add(
+    db: Database,
+    *,
+    due_at: float,
+    verb: str,
+    object_id: str,
+    arguments: dict[str, Any] | None = None,
+) -> None:
+    """Put a move on the clock; it survives a restart."""
+    if db.execute("SELECT COUNT(*) FROM jobs").fetchone()[0] >= JOBS_MAX:
+        raise Refused(503, "The simulator's clock is full.", code="jobs_full", kind="api_error")
+    db.execute(
+        "INSERT INTO jobs (due_at, verb, object_id, arguments) VALUES (?, ?, ?, ?)",
+        (due_at, verb, object_id, json.dumps(arguments or {})),
+    )
+
+
+def jobs_run(world: World) -> float | None:
+    """Make every move that is due; the time of the next one, or None."""
+    with world.store.transaction() as db:
+        due = db.execute(
+            "SELECT * FROM jobs WHERE due_at <= ? ORDER BY due_at, seq LIMIT ?",
+            (world.clock(), JOB_BATCH),
+        ).fetchall()
+        for job in due:
+            db.execute("DELETE FROM jobs WHERE seq = ?", (job["seq"],))
+            _job_run(world, db, verb=job["verb"], id=job["object_id"], arguments=job["arguments"])
+        following: float | None = db.execute("SELECT MIN(due_at) FROM jobs").fetchone()[0]
+    if due:
+        world.wake()
+    return following
+
+
+def _job_run(world: World, db: Database, *, verb: str, id: str, arguments: str) -> None:
+    record = None
+    for provider in (STRIPE, STANDARD):
+        record = record or object_get(db, provider=provider, kind="payout", id=id)
+    if record is None:
+        return
+    moves: dict[str, Callable[[], Any]] = {
+        "send": lambda: payout_send(world, db, record=record),
+        "pay": lambda: payout_pay(world, db, record=record),
+        "fail": lambda: payout_fail(
+            world, db, record=record, failure=failure_from(json.loads(arguments))
+        ),
+    }
+    try:
+        moves[verb]()
+    except Refused:
+        # A person or an API call was faster; the payout is no longer where this move starts.
+        return
+
+
+def failure_from(arguments: dict[str, Any]) -> Failure:
+    """A Failure as it was written on the clock."""
+    spread = Spread(copies=arguments["copies"], spread_s=arguments["spread_s"])
+    return Failure(
+        code=arguments["code"],
+        event=arguments["event"],
+        spread=spread,
+        repeat=arguments["repeat"],
+    )
+
+
+def _require(record: Record, *allowed: str, act: str) -> None:
+    status = record.body["status"]
+    if status not in allowed:
+        raise Refused(
+            400,
+            f"Payouts with status {status} cannot be {act}.",
+            code="payout_status_invalid",
+            stored=True,
+        )
+
+
+def _change(db: Database, record: Record, changes: dict[str, Any]) -> dict[str, Any]:
+    """Write the changes; what the changed members were before."""
+    previous = {name: record.body.get(name) for name in changes}
+    record.body.update(changes)
+    object_save(db, body=record.body)
+    return previous
+
+
+def _money_back(world: World, db: Database, record: Record, *, kind: str) -> dict[str, Any]:
+    now = world.clock()
+    _move(db, record, kind=kind, direction="in", key=None, at=now)
+    if record.provider != STRIPE:
+        return {}
+    entry = balance_transaction_add(
+        db, body=record.body, type=kind, amount=record.body["amount"], created=int(now)
+    )
+    return {"failure_balance_transaction": entry}
+
+
+def _move(
+    db: Database, record: Record, *, kind: str, direction: str, key: str | None, at: float
+) -> None:
+    movement_add(
+        db,
+        record=record,
+        kind=kind,
+        direction=direction,
+        amount=record.body["amount"],
+        currency=record.body["currency"],
+        key=key,
+        at=at,
+    )
+
+
+def _counter_payout(world: World, db: Database, record: Record) -> str:
+    created = int(world.clock())
+    body = record.body | {
+        "id": new_id("po_sim"),
+        "amount": -int(record.body["amount"]),
+        "created": created,
+        "original_payout": record.id,
+        "metadata": {},
+    }
+    body["balance_transaction"] = balance_transaction_add(
+        db, body=body, type="payout_reversal", amount=record.body["amount"], created=created
+    )
+    object_add(db, provider=STRIPE, kind="payout", body=body, parent=record.id)
+    return str(body["id"])

@@ -1,0 +1,160 @@
+"""What the simulator shows of its world: counts, payouts, movements, events, deliveries.
+
+Read only. The movements are the witness tests hold against the product's own intents (I7). Lists
+are bounded and say their total, so a caller cannot take a page for the whole.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from payops.simulator import delivery
+from payops.simulator.config import PROVIDERS
+from payops.simulator.events import DELIVERED, DROPPED, GIVEN_UP, QUEUED, queue_length
+from payops.simulator.store import Database, Record, objects_select, setting_get
+from payops.simulator.wire import Params, text, whole
+from payops.simulator.world import World
+
+ROWS_MAX = 10_000
+DELIVERY_SWITCHES: dict[str, Any] = {
+    "hold": False,
+    "reorder": False,
+    "forge_signature": False,
+    "drop_next": 0,
+    "lateness_s": 0.0,
+    "stale_s": 0,
+}
+
+
+@dataclass(frozen=True)
+class Act:
+    """One control call after parsing; `name` is the id or reference in the path."""
+
+    world: World
+    params: Params
+    name: str
+
+
+def state(db: Database, act: Act) -> dict[str, Any]:
+    """Counts and switches; `idle` means nothing is queued, under way or on the clock."""
+    world = act.world
+    queued = queue_length(db)
+    jobs = count(db, "jobs")
+    deliveries = {
+        row["state"]: row["n"]
+        for row in db.execute("SELECT state, COUNT(*) AS n FROM deliveries GROUP BY state")
+    }
+    statuses = db.execute(
+        "SELECT json_extract(body, '$.status') AS status, COUNT(*) AS n FROM objects"
+        " WHERE kind = 'payout' AND parent IS NULL GROUP BY status"
+    )
+    return {
+        "now": world.clock(),
+        "idle": not queued and not jobs,
+        "target": world.config.target,
+        "accounts": {name: world.config.endpoints[name].account for name in PROVIDERS},
+        "settle_s": world.settle_s(db),
+        "payouts": {row["status"]: row["n"] for row in statuses},
+        "movements": count(db, "movements"),
+        "events": count(db, "events"),
+        "deliveries": {
+            name: deliveries.get(name, 0) for name in (QUEUED, DELIVERED, GIVEN_UP, DROPPED)
+        },
+        "jobs": jobs,
+        "faults": count(db, "faults WHERE remaining > 0"),
+        "delivery": switches(db),
+    }
+
+
+def switches(db: Database) -> dict[str, Any]:
+    """How deliveries are spoilt at present."""
+    return {name: setting_get(db, name, default) for name, default in DELIVERY_SWITCHES.items()}
+
+
+def payout_shown(record: Record) -> dict[str, Any]:
+    """A payout as tests compare it with their own books: ISO currency, minor units."""
+    body = record.body
+    return {
+        "id": record.id,
+        "provider": record.provider,
+        "reference": record.reference,
+        "merchant_reference": record.merchant_reference,
+        "amount": body["amount"],
+        "currency": body["currency"].upper(),
+        "status": body["status"],
+        "failure_code": body["failure_code"],
+        "reversed_by": body.get("reversed_by"),
+        "created": body["created"],
+    }
+
+
+def payouts(db: Database, act: Act) -> dict[str, Any]:
+    """Payouts, newest first, without the counter-entries of reversals."""
+    values: list[Any] = []
+    where = "kind = 'payout' AND parent IS NULL"
+    for name, column in (
+        ("provider", "provider"),
+        ("reference", "reference"),
+        ("merchant_reference", "merchant_reference"),
+    ):
+        if wanted := text(act.params, name, default=""):
+            where, values = f"{where} AND {column} = ?", [*values, wanted]
+    limit = whole(act.params, "limit", default=ROWS_MAX, low=1, high=ROWS_MAX)
+    found = objects_select(db, where=where, values=values, limit=limit)
+    total = db.execute(f"SELECT COUNT(*) FROM objects WHERE {where}", values).fetchone()[0]
+    return {"payouts": [payout_shown(record) for record in found], "total": total}
+
+
+def movements(db: Database, act: Act) -> dict[str, Any]:
+    """The append-only log of money that moved: the witness for I7."""
+    where, values = _filters(act, ("provider", "kind", "direction", "reference", "object_id"))
+    return _ascending(db, act, table="movements", where=where, values=values)
+
+
+def events(db: Database, act: Act) -> dict[str, Any]:
+    """Stored events with the exact bytes that are sent."""
+    where, values = _filters(act, ("provider", "type", "object_id"))
+    page = _ascending(db, act, table="events", where=where, values=values)
+    for row in page["events"]:
+        row["body"] = row["body"].decode()
+    return page
+
+
+def deliveries(db: Database, act: Act) -> dict[str, Any]:
+    """Deliveries, newest first, each with every attempt."""
+    where, values = _filters(act, ("provider", "type", "object_id", "event_id", "state"))
+    where = re.sub(r"\b(provider|type|object_id)\b", r"e.\1", where)
+    where = re.sub(r"\b(event_id|state)\b", r"d.\1", where)
+    limit = whole(act.params, "limit", default=200, low=1, high=ROWS_MAX)
+    found = delivery.deliveries_list(db, where=where, values=tuple(values), limit=limit)
+    return {"deliveries": found, "total": count(db, "deliveries")}
+
+
+def _filters(act: Act, names: tuple[str, ...]) -> tuple[str, list[Any]]:
+    where = "1 = 1"
+    values: list[Any] = []
+    for name in names:
+        if wanted := text(act.params, name, default=""):
+            where, values = f"{where} AND {name} = ?", [*values, wanted]
+    return where, values
+
+
+def _ascending(
+    db: Database, act: Act, *, table: str, where: str, values: list[Any]
+) -> dict[str, Any]:
+    """Oldest first; go on with ?after=<next_after> while it is not null."""
+    after = whole(act.params, "after", default=0, high=2**53)
+    limit = whole(act.params, "limit", default=ROWS_MAX, low=1, high=ROWS_MAX)
+    rows = db.execute(
+        f"SELECT * FROM {table} WHERE {where} AND seq > ? ORDER BY seq LIMIT ?",
+        (*values, after, limit + 1),
+    ).fetchall()
+    total = db.execute(f"SELECT COUNT(*) FROM {table} WHERE {where}", values).fetchone()[0]
+    page = [dict(row) for row in rows[:limit]]
+    following = page[-1]["seq"] if len(rows) > limit else None
+    return {table: page, "total": total, "next_after": following}
+
+
+def count(db: Database, what: str) -> int:
+    """Rows of a table, or of a table with a constant condition."""
+    return int(db.execute(f"SELECT COUNT(*) FROM {what}").fetchone()[0])

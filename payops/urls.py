@@ -1,0 +1,5 @@
+"""Addresses of the product."""
+
+from django.urls import path
+
+urlpatterns: list = []

@@ -1,0 +1,141 @@
+"""What providers sent: every receipt, its raw bytes, and the deduplicated event (the inbox).
+
+A Delivery is the audit record of one received item; a ProviderEvent exists once per (book,
+account, dedupe key). Deliveries name their event by the dedupe key, so that a receipt never waits
+for another transaction. Serves WH-1 to WH-20.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from payops.core.models import Book, DataKey, ProviderAccount, history
+from payops.core.records import QueueRow, Record
+
+PROTECT = models.PROTECT
+
+
+class Payload(Record):
+    """The raw body exactly as received, encrypted under the book's key of the day (I1)."""
+
+    APPEND_ONLY = True
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.PositiveIntegerField()
+    data_key = models.ForeignKey(DataKey, PROTECT, related_name="+")
+    ciphertext = models.BinaryField()
+
+
+class ProviderEvent(QueueRow, Record):
+    """One event of one provider account, processed exactly once."""
+
+    PREFIX = "ev"
+
+    class State(models.TextChoices):
+        RECEIVED = "RECEIVED"
+        PROCESSED = "PROCESSED"
+        IGNORED = "IGNORED"
+        PARKED = "PARKED"
+        DEAD = "DEAD"
+        DISCARDED = "DISCARDED"
+
+    TRANSITIONS = frozenset(
+        {
+            ("RECEIVED", "PROCESSED"),
+            ("RECEIVED", "IGNORED"),
+            ("RECEIVED", "PARKED"),
+            ("RECEIVED", "DEAD"),
+            ("PARKED", "RECEIVED"),
+            ("PARKED", "DEAD"),
+            ("DEAD", "RECEIVED"),
+            ("DEAD", "DISCARDED"),
+            ("IGNORED", "RECEIVED"),
+        }
+    )
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
+    provider_event_id = models.CharField(max_length=255)
+    dedupe_key = models.CharField(max_length=600)
+    fingerprint = models.CharField(max_length=64)
+    type = models.CharField(max_length=120)
+    object_id = models.CharField(max_length=255, blank=True, default="")
+    amount_minor = models.BigIntegerField(null=True, blank=True)
+    currency = models.CharField(max_length=3, blank=True, default="")
+    occurred_at = models.DateTimeField(null=True, blank=True)
+    sequence = models.BigIntegerField(null=True, blank=True)
+    request_id = models.CharField(max_length=255, blank=True, default="")
+    request_idempotency_key = models.CharField(max_length=255, blank=True, default="")
+    payload = models.ForeignKey(Payload, PROTECT, related_name="+")
+    item_index = models.PositiveIntegerField(default=0)
+    state = models.CharField(max_length=16, choices=State, default=State.RECEIVED)
+    outcome = models.CharField(max_length=240, blank=True, default="")
+    reprocessable = models.BooleanField(default=False)
+    subject_id = models.CharField(max_length=64, blank=True, default="")
+    waits_for = models.CharField(max_length=255, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["book", "account", "dedupe_key"], name="event_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["lane", "due_at"], condition=Q(state="RECEIVED"), name="event_ready"
+            ),
+            models.Index(
+                fields=["book", "waits_for"], condition=Q(state="PARKED"), name="event_parked"
+            ),
+            models.Index(fields=["last_failed_at"], condition=Q(state="DEAD"), name="event_dead"),
+            models.Index(fields=["subject_id"], name="event_subject"),
+            models.Index(fields=["object_id"], name="event_object"),
+            models.Index(fields=["provider_event_id"], name="event_provider_id"),
+            models.Index(fields=["trace_id"], name="event_trace"),
+        ]
+
+
+class Delivery(Record):
+    """One received item: what was checked, what was found, what was answered (WH-8, WH-9)."""
+
+    PREFIX = "wd"
+    APPEND_ONLY = True
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
+    dedupe_key = models.CharField(max_length=600, blank=True, default="")
+    provider_event_id = models.CharField(max_length=255, blank=True, default="")
+    fingerprint = models.CharField(max_length=64, blank=True, default="")
+    payload = models.ForeignKey(Payload, PROTECT, null=True, related_name="+")
+    item_index = models.PositiveIntegerField(default=0)
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.PositiveIntegerField()
+    headers = models.JSONField(default=dict)
+    remote_ip = models.GenericIPAddressField(null=True)
+    allowlist_ok = models.BooleanField(null=True)
+    signature_ok = models.BooleanField()
+    signature_reason = models.CharField(max_length=64, blank=True, default="")
+    secret_id = models.UUIDField(null=True)
+    duplicate = models.BooleanField(default=False)
+    status_sent = models.PositiveSmallIntegerField()
+    trace_id = models.CharField(max_length=32, blank=True, default="")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["account", "dedupe_key"], name="delivery_event"),
+            models.Index(fields=["account", "created_at"], name="delivery_recent"),
+        ]
+
+
+class Secret(Record):
+    """A webhook secret of an account; several may be live at once (WH-30)."""
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
+    data_key = models.ForeignKey(DataKey, PROTECT, related_name="+")
+    ciphertext = models.BinaryField()
+    hint = models.CharField(max_length=16)
+    active_from = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    history = history()
