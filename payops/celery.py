@@ -14,7 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payops.settings")
 
 from django.conf import settings
 
-from payops.core.queues import LANES
+from payops.core.lanes import LANES
 
 HARD_LIMIT_S = 120
 SOFT_LIMIT_S = 100

@@ -41,9 +41,9 @@ DEBUG = False
 SECRET_KEY = os.environ.get("PAYOPS_SECRET_KEY") or secrets.token_urlsafe(48)
 PAYOPS_MASTER_KEYS = os.environ.get("PAYOPS_MASTER_KEYS", "")
 PUBLIC_URL = os.environ.get("PAYOPS_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
-ALLOWED_HOSTS = os.environ.get("PAYOPS_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver").split(
-    ","
-)
+ALLOWED_HOSTS = os.environ.get(
+    "PAYOPS_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver"
+).split(",")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 TRUSTED_PROXY_HOPS = int(os.environ.get("PAYOPS_TRUSTED_PROXY_HOPS", "0"))
 

@@ -1,5 +1,24 @@
-"""Addresses of the product."""
+"""Addresses of the product: webhooks, health, inspection and the console.
 
-from django.urls import path
+The console comes last because it owns the root.
+"""
 
-urlpatterns: list = []
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from payops.monitoring.health import healthz
+
+handler400 = "payops.console.errors.bad_request"
+handler403 = "payops.console.errors.permission_denied"
+handler404 = "payops.console.errors.not_found"
+handler500 = "payops.console.errors.server_error"
+
+urlpatterns = [
+    path("", include("payops.webhooks.urls")),
+    # Integrator: path("api/", include("payops.api.urls")), once that module exists.
+    path("healthz", healthz, name="healthz"),
+    path("admin/", admin.site.urls),
+    path("", include("payops.console.urls")),
+]

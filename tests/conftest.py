@@ -66,7 +66,7 @@ def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
 
 def _truncate(owner: psycopg.Connection[Any]) -> None:
     names = sql.SQL(", ").join(sql.Identifier(name) for name in _tables(owner))
-    owner.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
+    owner.execute(sql.SQL("TRUNCATE {} CASCADE").format(names))
 
 
 def _keep_seed(owner: psycopg.Connection[Any]) -> None:
@@ -76,9 +76,7 @@ def _keep_seed(owner: psycopg.Connection[Any]) -> None:
         table = sql.Identifier(name)
         filled = owner.execute(sql.SQL("SELECT EXISTS (SELECT 1 FROM {})").format(table)).fetchone()
         if filled and filled[0]:
-            owner.execute(
-                sql.SQL("CREATE TABLE seed.{} AS TABLE public.{}").format(table, table)
-            )
+            owner.execute(sql.SQL("CREATE TABLE seed.{} AS TABLE public.{}").format(table, table))
 
 
 def _put_back(case: Any) -> None:

@@ -14,4 +14,4 @@ if _worker:
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 PAYOPS_WAKE_UPS = False
-SECRET_KEY = "tests-only"  # noqa: S105
+SECRET_KEY = "tests-only"

@@ -102,6 +102,11 @@ class Case(StatefulModel):
     def execute(self) -> None:
         pass
 
+    @transition(field="state", source=State.EXECUTING, target=State.TRIAGED)
+    def stop_execution(self) -> None:
+        self.approval_id = ""
+        self.resolution = ""
+
     @transition(field="state", source=State.EXECUTING, target=State.WAITING)
     def wait(self) -> None:
         pass

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -21,6 +21,7 @@ from payops.core.models import AuditEvent, AuditSeal, Book
 GENESIS = "0" * 64
 SEAL_BATCH_MAX = 5000
 SEALER_LOCK = 7_204_001
+LINKS_PAGE = 5000
 HASHED_FIELDS = (
     "id",
     "book_id",
@@ -37,6 +38,9 @@ HASHED_FIELDS = (
     "trace_id",
     "created_at",
 )
+# (seq, audit id, sealed content hash, previous hash, hash, the row; None when the row is gone)
+Link = tuple[int, str, str, str, str, dict[str, Any] | None]
+_TEXT_OF = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def event(
@@ -52,7 +56,9 @@ def event(
     evidence: dict[str, Any] | None = None,
     trace_id: str = "",
 ) -> AuditEvent:
-    """Build one unsaved row; `record` inserts it."""
+    """Build one unsaved row; `record` inserts it. Evidence holds no floats: see `_has_float`."""
+    if evidence and _has_float(evidence):
+        raise TypeError(f"the evidence of {action} holds a float; write whole numbers or text")
     row = AuditEvent(
         book=book,
         person_id=actor.person_id,
@@ -82,13 +88,12 @@ def canonical(row: AuditEvent) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(row, name) for name in HASHED_FIELDS}
     for name in ("id", "book_id", "person_id"):
         values[name] = str(values[name]) if values[name] is not None else None
-    values["created_at"] = row.created_at.isoformat(timespec="microseconds")
+    values["created_at"] = _utc_text(row.created_at)
     return values
 
 
 def content_hash(values: dict[str, Any]) -> str:
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_TEXT_OF(values).encode()).hexdigest()
 
 
 def link_hash(seq: int, audit_id: str, content: str, previous: str) -> str:
@@ -141,33 +146,75 @@ def _append_links(waiting: list[tuple[Any, str]], *, now: datetime) -> None:
     AuditSeal.objects.bulk_create(links, batch_size=1000)
 
 
-def first_break(links: Iterable[tuple[int, str, str, str, str, dict[str, Any]]]) -> str:
-    """Walk (seq, audit id, sealed content hash, previous, hash, canonical row); "" when sound.
+def first_break(links: Iterable[Link]) -> str:
+    """What is wrong first in a walk from seal 1; "" when the chain is sound."""
+    return next(breaks(links), "")
+
+
+def breaks(
+    links: Iterable[Link], *, after_seq: int = 0, after_hash: str = GENESIS
+) -> Iterator[str]:
+    """Walk links and name everything that is wrong, in order.
 
     Plain values in, so that the same walk verifies the database and an export offline (F36).
     """
-    expected_seq, previous = 0, GENESIS
+    expected, previous = after_seq, after_hash
     for seq, audit_id, content, said_previous, digest, values in links:
-        expected_seq += 1
-        if seq != expected_seq:
-            return f"seal {expected_seq} is missing (found {seq}, audit row {audit_id})"
-        if content_hash(values) != content:
-            return f"audit row {audit_id} (seal {seq}) was changed after it was sealed"
-        if said_previous != previous or link_hash(seq, audit_id, content, previous) != digest:
-            return f"seal {seq} does not follow seal {seq - 1} (audit row {audit_id})"
-        previous = digest
-    return ""
+        expected += 1
+        gap = seq != expected
+        if gap:
+            yield f"seal {expected} is missing (found {seq}, audit row {audit_id})"
+        if values is None:
+            yield f"audit row {audit_id} (seal {seq}) is gone"
+        elif values["id"] != audit_id or content_hash(values) != content:
+            yield f"audit row {audit_id} (seal {seq}) was changed after it was sealed"
+        if link_hash(seq, audit_id, content, said_previous) != digest:
+            yield f"seal {seq} was changed (audit row {audit_id})"
+        elif said_previous != previous and not gap:
+            yield f"seal {seq} does not follow seal {seq - 1} (audit row {audit_id})"
+        expected, previous = seq, digest
 
 
-def links_in_database() -> Iterable[tuple[int, str, str, str, str, dict[str, Any]]]:
-    seals = AuditSeal.objects.select_related("audit").order_by("seq")
-    for link in seals.iterator(chunk_size=2000):
-        row = link.audit
-        yield (
-            link.seq,
-            str(row.pk),
-            link.content_hash,
-            link.previous_hash,
-            link.hash,
-            canonical(row),
-        )
+def links_in_database(*, after_seq: int = 0) -> Iterator[Link]:
+    """The chain as it is stored, page by page: a million rows in constant memory."""
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(LINKS_SQL, [after_seq, LINKS_PAGE])
+            page = cursor.fetchall()
+        for seq, audit_id, content, previous, digest, *columns in page:
+            yield seq, audit_id, content, previous, digest, _row_of(columns)
+        if len(page) < LINKS_PAGE:
+            return
+        after_seq = page[-1][0]
+
+
+LINKS_SQL = """
+SELECT s.seq, s.audit_id::text, s.content_hash, s.previous_hash, s.hash,
+  a.id::text, a.book_id::text, a.person_id::text, a.service, a.login, a.channel, a.action,
+  a.subject_id, a.from_state, a.to_state, a.reason, a.evidence::text, a.trace_id, a.created_at
+FROM core_auditseal s LEFT JOIN core_auditevent a ON a.id = s.audit_id
+WHERE s.seq > %s ORDER BY s.seq LIMIT %s"""
+
+
+def _row_of(columns: list[Any]) -> dict[str, Any] | None:
+    if columns[0] is None:
+        return None
+    values = dict(zip(HASHED_FIELDS, columns, strict=True))
+    evidence = values["evidence"]
+    values["evidence"] = json.loads(evidence) if evidence != "{}" else {}
+    values["created_at"] = _utc_text(values["created_at"])
+    return values
+
+
+def _utc_text(at: datetime) -> str:
+    """The same text whether the row was just built in another zone or read back in UTC."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _has_float(value: Any) -> bool:
+    """PostgreSQL writes 1e22 in full, Python does not: a float would break the hash when read."""
+    if isinstance(value, dict):
+        return any(_has_float(inner) for inner in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(_has_float(inner) for inner in value)
+    return isinstance(value, float)

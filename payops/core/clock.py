@@ -6,7 +6,7 @@ runs from midnight to midnight, end inclusive, in the book's time zone.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 
@@ -18,6 +18,14 @@ def business_day(at: datetime, *, time_zone: str) -> date:
     if at.tzinfo is None:
         raise ValueError("a naive datetime has no business day")
     return at.astimezone(ZoneInfo(time_zone)).date()
+
+
+def zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def start_of_day(day: date, *, time_zone: str) -> datetime:
+    return datetime.combine(day, time.min, tzinfo=ZoneInfo(time_zone)).astimezone(UTC)
 
 
 def period_of(day: date) -> str:

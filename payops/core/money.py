@@ -129,9 +129,7 @@ def split(total_minor: int, weights: Sequence[int]) -> list[int]:
         raise MoneyError(f"weights {list(weights)} cannot share {total_minor}")
     sign, size = (-1 if total_minor < 0 else 1), abs(total_minor)
     floors = [size * weight // weight_sum for weight in weights]
-    by_remainder = sorted(
-        range(len(weights)), key=lambda i: (-(size * weights[i] % weight_sum), i)
-    )
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-(size * weights[i] % weight_sum), i))
     for i in by_remainder[: size - sum(floors)]:
         floors[i] += 1
     return [sign * share for share in floors]

@@ -1,8 +1,10 @@
 """The engine that drains the inbox and the outbox (design: PostgreSQL is the only queue of record).
 
 Claim: rows of a lane under SKIP LOCKED, with the attempt and a lease committed first. Run: one
-transaction for the batch; when it fails, each row alone, so that one bad row never charges its
-neighbours. Rows whose lease ran out run alone. Serves WH-16, WH-17, WH-21, WH-22, WH-24, SC-4.
+transaction for the batch; when it fails, its halves, down to the row that is to blame, so that one
+bad row never charges its neighbours. Rows whose lease ran out run alone, and die when that used up
+their attempts: what kills its worker must not do so for ever. Serves WH-16, WH-17, WH-21, WH-22,
+WH-24, SC-4.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from uuid import UUID, uuid4
 
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from psycopg import sql
 
 from payops.core import clock
@@ -24,9 +27,13 @@ from payops.core.state import StaleState
 
 log = logging.getLogger(__name__)
 
-LANES = ("high", "standard", "bulk", "housekeeping")
 BATCH_MAX = 500
 LEASE = timedelta(seconds=30)
+# Longer than the worker's hard time limit: a row that runs by its own steps is never run twice
+# at once, because its worker is gone before the lease is.
+STEP_LEASE = timedelta(seconds=150)
+STEPS_STARTED_WITHIN = timedelta(seconds=20)
+POSTPONE_MIN = timedelta(seconds=1)
 BACKOFF_BASE_S = 1.0
 BACKOFF_CAP_S = 300.0
 FAILURES_KEPT = 50
@@ -41,10 +48,15 @@ FAILURE_COLUMNS = [
     "due_at",
     "interruptions",
 ]
+READMIT_COLUMNS = [*FAILURE_COLUMNS, "operator_note", "finished_at"]
 
 
 class StructuralMismatch(Exception):
     """The row can never succeed as it is (unparseable, impossible sequence): no retry helps."""
+
+
+class Interrupted(Exception):
+    """The last attempt never ended: its worker died or ran out of time with the row in hand."""
 
 
 class Postpone(Exception):
@@ -63,14 +75,14 @@ class Queue:
     """A table of QueueRows: which state waits, how a batch runs, when a row is given up.
 
     `run` gets rows it must finish; with `own_steps(row)` true it runs one row outside any
-    transaction and the engine calls `finish`. `give_up` marks a row dead.
+    transaction and the engine calls `finish` (None: no row does). `give_up` marks a row dead.
     """
 
     name: str
     model: Any
     ready_state: str
     run: Callable[[list[Any], datetime], None]
-    own_steps: Callable[[Any], bool]
+    own_steps: Callable[[Any], bool] | None
     attempts_max: Callable[[Any], int]
     finish: Callable[[list[Any], datetime], None]
     give_up: Callable[[Any, datetime], None]
@@ -99,15 +111,37 @@ def drain_once(queue: Queue, *, lane: str, batch_max: int = BATCH_MAX) -> Tally:
         token = uuid4()
         keys = _claim(queue, lane, token, limit, alone=alone)
         tally.claimed += len(keys)
-        if keys:
+        if keys and not (alone and _buried(queue, keys[0], token, tally)):
             _run(queue, keys, token, tally)
     return tally
 
 
 def backoff(attempts: int) -> timedelta:
-    """Full jitter: a random wait up to base × 2^attempts, capped (never synchronised)."""
+    """Full jitter: a random wait up to base * 2^attempts, capped (never synchronised)."""
     ceiling = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempts, 16))
     return timedelta(seconds=random.uniform(0.2, ceiling))
+
+
+def attempts_allowed(row: Any, limit: int) -> int:
+    """The limit of the row's lane or topic, counted anew from its latest redrive."""
+    redriven_at = [entry["attempt"] for entry in row.failures if "redriven_by" in entry]
+    return limit + (max(redriven_at) if redriven_at else 0)
+
+
+def readmit(row: Any, *, note: str, by: str, now: datetime) -> None:
+    """Set on a dead row what a redrive changes of its queue columns (WH-18, WH-32).
+
+    Attempts and failures stay; the redrive is one more line among them.
+    """
+    line = {"at": now.isoformat(), "attempt": row.attempts, "redriven_by": by, "note": note[:500]}
+    row.failures = [*row.failures, line][-FAILURES_KEPT:]
+    row.operator_note = noted(row.operator_note, note, by, now)
+    row.due_at, row.leased_until, row.finished_at, row.interruptions = now, None, None, 0
+
+
+def noted(before: str, note: str, by: str, now: datetime) -> str:
+    """Notes of operators, one line each, none overwritten."""
+    return "\n".join(filter(None, [before, f"{now:%Y-%m-%d %H:%M:%S} {by}: {note}"]))
 
 
 def ready_count(queue: Queue, *, lane: str | None = None, now: datetime) -> int:
@@ -127,8 +161,9 @@ def _claim(queue: Queue, lane: str, token: UUID, limit: int, *, alone: bool) -> 
         "UPDATE {table} SET attempts = attempts + 1, lease_token = %s,"
         " interruptions = interruptions + (leased_until IS NOT NULL)::int,"
         " leased_until = now() + %s"
-        " WHERE id IN (SELECT id FROM {table} WHERE lane = %s AND state = %s AND due_at <= now()"
-        " AND {lease_rule} ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED) RETURNING id"
+        " WHERE id = ANY(ARRAY(SELECT id FROM {table} WHERE lane = %s AND state = %s"
+        " AND due_at <= now() AND {lease_rule} ORDER BY due_at LIMIT %s"
+        " FOR UPDATE SKIP LOCKED)) RETURNING id"
     ).format(
         table=sql.Identifier(queue.model._meta.db_table),
         lease_rule=sql.SQL(lease_rule),
@@ -137,38 +172,62 @@ def _claim(queue: Queue, lane: str, token: UUID, limit: int, *, alone: bool) -> 
         cursor.execute(
             statement.as_string(cursor.connection), [token, LEASE, lane, queue.ready_state, limit]
         )
-        return [row[0] for row in cursor.fetchall()]
+        # Keys are ordered by time, so the halves of a failed batch keep the order of arrival.
+        return sorted(row[0] for row in cursor.fetchall())
 
 
-def _run(queue: Queue, keys: list[UUID], token: UUID, tally: Tally) -> None:
-    rows = list(queue.model.objects.filter(pk__in=keys, lease_token=token))
-    stepwise = [row for row in rows if queue.own_steps(row)]
-    batch = [row for row in rows if not queue.own_steps(row)]
-    if batch and not _try_batch(queue, [row.pk for row in batch], token, tally):
-        for row in batch:
-            _run_alone(queue, row, token, tally)
-    for row in stepwise:
-        _run_steps(queue, row, token, tally)
-
-
-def _try_batch(queue: Queue, keys: list[UUID], token: UUID, tally: Tally) -> bool:
-    """All in one transaction; False when it must be tried row by row."""
-    try:
-        tally.finished += _in_transaction(queue, keys, token)
-    except Exception as error:
-        if len(keys) > 1:
-            log.warning("%s: a batch of %d runs row by row: %s", queue.name, len(keys), error)
-            return False
-        row = queue.model.objects.filter(pk=keys[0]).first()
-        _record_failure(queue, row, token, error, tally)
+def _buried(queue: Queue, key: UUID, token: UUID, tally: Tally) -> bool:
+    """True when an interrupted row has no attempt left; it is given up without another run."""
+    row = queue.model.objects.filter(pk=key, lease_token=token).first()
+    if row is None or row.attempts <= queue.attempts_max(row):
+        return False
+    words = f"interrupted {row.interruptions} times; the last attempt allowed never ended"
+    _record_failure(queue, key, token, Interrupted(words), tally)
     return True
 
 
-def _run_alone(queue: Queue, row: Any, token: UUID, tally: Tally) -> None:
+def _run(queue: Queue, keys: list[UUID], token: UUID, tally: Tally) -> None:
+    stepwise: list[Any] = []
+    if queue.own_steps is not None:
+        rows = queue.model.objects.filter(pk__in=keys, lease_token=token).order_by("created_at")
+        stepwise = [row for row in rows if queue.own_steps(row)]
+        own = {row.pk for row in stepwise}
+        keys = [key for key in keys if key not in own]
+    if keys:
+        _run_batch(queue, keys, token, tally)
+    started = clock.utc_now()
+    for position, row in enumerate(stepwise):
+        if clock.utc_now() - started > STEPS_STARTED_WITHIN:
+            _hand_back(queue, [row.pk for row in stepwise[position:]], token)
+            return
+        _run_steps(queue, row, token, tally)
+
+
+def _run_batch(queue: Queue, keys: list[UUID], token: UUID, tally: Tally) -> None:
+    """All in one transaction; when that fails, each half by itself, down to the row to blame."""
     try:
-        tally.finished += _in_transaction(queue, [row.pk], token)
-    except Exception as error:
-        _record_failure(queue, row, token, error, tally)
+        tally.finished += _in_transaction(queue, keys, token)
+    except Exception as error:  # noqa: BLE001 - whatever a flow raises is charged to its row
+        if len(keys) == 1:
+            _record_failure(queue, keys[0], token, error, tally)
+            return
+        log.info("%s: a batch of %d is split: %s", queue.name, len(keys), error)
+        _renew(queue, keys, token, LEASE)
+        middle = len(keys) // 2
+        _run_batch(queue, keys[:middle], token, tally)
+        _run_batch(queue, keys[middle:], token, tally)
+
+
+def _renew(queue: Queue, keys: list[UUID], token: UUID, lease: timedelta) -> int:
+    """Extend the lease of rows still held; answers how many they are."""
+    held = queue.model.objects.filter(pk__in=keys, lease_token=token, state=queue.ready_state)
+    return int(held.exclude(leased_until=None).update(leased_until=Now() + lease))
+
+
+def _hand_back(queue: Queue, keys: list[UUID], token: UUID) -> None:
+    """Rows claimed but not begun: free again at once, the attempt not charged."""
+    held = queue.model.objects.filter(pk__in=keys, lease_token=token, state=queue.ready_state)
+    held.update(leased_until=None, lease_token=None, attempts=F("attempts") - 1)
 
 
 def _in_transaction(queue: Queue, keys: list[UUID], token: UUID) -> int:
@@ -185,49 +244,61 @@ def _in_transaction(queue: Queue, keys: list[UUID], token: UUID) -> int:
 
 
 def _run_steps(queue: Queue, row: Any, token: UUID, tally: Tally) -> None:
+    if not _renew(queue, [row.pk], token, STEP_LEASE):
+        return
     try:
         queue.run([row], clock.utc_now())
         with transaction.atomic(durable=True):
             held = queue.model.objects.select_for_update().filter(pk=row.pk, lease_token=token)
-            queue.finish(list(held.filter(state=queue.ready_state)), clock.utc_now())
-        tally.finished += 1
-    except Exception as error:
-        _record_failure(queue, row, token, error, tally)
+            rows = list(held.filter(state=queue.ready_state))
+            queue.finish(rows, clock.utc_now())
+        tally.finished += len(rows)
+    except Exception as error:  # noqa: BLE001 - whatever a handler raises is charged to its row
+        _record_failure(queue, row.pk, token, error, tally)
 
 
-def _record_failure(queue: Queue, row: Any, token: UUID, error: Exception, tally: Tally) -> None:
+def _record_failure(queue: Queue, key: UUID, token: UUID, error: Exception, tally: Tally) -> None:
     """A refusal or failure is recorded in its own transaction (never with what it undid)."""
     now = clock.utc_now()
     with transaction.atomic(durable=True):
-        held = queue.model.objects.select_for_update().filter(pk=row.pk, lease_token=token).first()
+        held = queue.model.objects.select_for_update().filter(pk=key, lease_token=token).first()
         if held is None or held.state != queue.ready_state:
             return
         if isinstance(error, Postpone):
-            queue.model.objects.filter(pk=held.pk).update(
-                due_at=error.due_at,
-                attempts=F("attempts") - 1,
-                leased_until=None,
-                last_error=str(error)[:ERROR_TEXT_MAX],
-            )
+            _postpone(queue, held, error, now)
             return
-        structural = isinstance(error, StructuralMismatch)
-        held.failure_kind = "structural" if structural else "transient"
-        held.last_error = f"{type(error).__name__}: {error}"[:ERROR_TEXT_MAX]
-        held.failures = [
-            *held.failures[-FAILURES_KEPT:],
-            {"at": now.isoformat(), "attempt": held.attempts, "error": held.last_error[:500]},
-        ]
-        held.first_failed_at = held.first_failed_at or now
-        held.last_failed_at = now
-        held.leased_until = None
-        held.due_at = now + backoff(held.attempts)
-        held.interruptions = 0
-        dead = structural or held.attempts >= queue.attempts_max(held)
-        if not isinstance(error, (*TRANSIENT, StructuralMismatch)) or dead:
-            level = logging.ERROR if not isinstance(error, DatabaseError) else logging.WARNING
-            log.log(level, "%s %s failed: %s", queue.name, held.pk, held.last_error, exc_info=dead)
+        dead = _note_failure(queue, held, error, now)
         held.save(update_fields=FAILURE_COLUMNS)
         if dead:
             queue.give_up(held, now)
+    if dead or not isinstance(error, (*TRANSIENT, DatabaseError)):
+        log.error("%s %s failed: %s", queue.name, key, held.last_error, exc_info=error)
     tally.failed += 1
     tally.dead += int(dead)
+
+
+def _postpone(queue: Queue, held: Any, error: Postpone, now: datetime) -> None:
+    queue.model.objects.filter(pk=held.pk).update(
+        due_at=max(error.due_at, now + POSTPONE_MIN),
+        attempts=F("attempts") - 1,
+        interruptions=0,
+        leased_until=None,
+        last_error=str(error)[:ERROR_TEXT_MAX],
+    )
+
+
+def _note_failure(queue: Queue, held: Any, error: Exception, now: datetime) -> bool:
+    """Set what the row tells of its failure; answers whether it was the last."""
+    structural = isinstance(error, StructuralMismatch)
+    held.failure_kind = "structural" if structural else "transient"
+    if isinstance(error, Interrupted):
+        held.failure_kind = "interrupted"
+    held.last_error = f"{type(error).__name__}: {error}"[:ERROR_TEXT_MAX].replace("\x00", "")
+    entry = {"at": now.isoformat(), "attempt": held.attempts, "error": held.last_error[:500]}
+    held.failures = [*held.failures, entry][-FAILURES_KEPT:]
+    held.first_failed_at = held.first_failed_at or now
+    held.last_failed_at = now
+    held.leased_until = None
+    held.due_at = now + backoff(held.attempts)
+    held.interruptions = 0
+    return structural or held.attempts >= queue.attempts_max(held)

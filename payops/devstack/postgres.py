@@ -139,6 +139,7 @@ class Postgres:
                 text=True,
                 cwd=self.home,
                 env=_bare_environment(),
+                start_new_session=True,  # Ctrl-C must not leave it half made
                 **(self.account.popen_arguments() if self.account else {}),
             )
         if made.returncode:

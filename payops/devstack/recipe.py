@@ -51,7 +51,7 @@ def _programs(setting: Setting) -> list[Program]:
         "worker-standard": _worker("standard", queues="standard,bulk"),
         "worker-housekeeping": _worker("housekeeping", queues="housekeeping"),
         "scheduler": (
-            *("celery", "-A", "payops.celery", "beat", "--loglevel", "warning"),
+            *("celery", "--quiet", "-A", "payops.celery", "beat", "--loglevel", "warning"),
             *("--schedule", str(setting.var / "beat" / "schedule"), "--pidfile="),
         ),
     }
@@ -71,7 +71,7 @@ def _programs(setting: Setting) -> list[Program]:
 
 def _worker(lane: str, *, queues: str) -> Command:
     return (
-        *("celery", "-A", "payops.celery", "worker", "--hostname", f"{lane}@%h"),
+        *("celery", "--quiet", "-A", "payops.celery", "worker", "--hostname", f"{lane}@%h"),
         *("--queues", queues, "--concurrency", "1", "--loglevel", "warning"),
         # One worker per lane and database; they have nothing to tell one another.
         *("--without-gossip", "--without-mingle"),

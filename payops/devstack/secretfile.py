@@ -43,10 +43,6 @@ def load_secrets(*, directory: Path) -> Secrets:
     return Secrets(**complete)
 
 
-def has_secrets(*, directory: Path) -> bool:
-    return (directory / FILE).exists()
-
-
 def _password() -> str:
     return secrets.token_urlsafe(24)
 

@@ -119,6 +119,7 @@ class _Stack:
         self._start_programs(setting)
         if is_seeded:
             self._step("seed_books", self._recipe.seed_books, setting)
+        self._supervisor.started()
         self._introduce(setting)
         if self._options.with_demo_day:
             self._play_demo_day(setting)

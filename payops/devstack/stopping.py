@@ -14,16 +14,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class StopRequest:
     def __init__(self) -> None:
+        self.number = 0  # the signal that asked last
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
 
     def on_signals(self) -> "StopRequest":
         """Take Ctrl-C, termination and a closed terminal as the wish to stop."""
         for number in SIGNALS:
-            signal.signal(number, lambda *_: self.make())
+            signal.signal(number, lambda received, _frame: self.make(received))
         return self
 
-    def make(self) -> None:
+    def make(self, number: int) -> None:
+        self.number = number
         with contextlib.suppress(BlockingIOError):  # full: asked thousands of times already
             os.write(self._writer, b".")
 

@@ -69,6 +69,11 @@ class Supervisor:
         self._stopping = stopping
         self._on_change = on_change
         self._processes: dict[str, _Process] = {}
+        self._is_starting = True
+
+    def started(self) -> None:
+        """From here on a death is repaired; until here it is the failure of the start."""
+        self._is_starting = False
 
     def start(self, program: Program) -> None:
         assert program.name not in self._processes, f"{program.name} already runs"
@@ -86,20 +91,18 @@ class Supervisor:
         for process in self._processes.values():
             if process.restart_at_s is None:
                 if process.child.poll() is not None:
+                    self._check_allowed_to_die(process)
                     self._plan_restart(process)
             elif time.monotonic() >= process.restart_at_s:
                 self._restart(process)
 
     def wait_until(self, ready: Callable[[], bool], *, name: str, timeout_s: float) -> None:
-        """Wait for one process to be ready; its death meanwhile is an error with its last lines."""
+        """Wait for one process to be ready; too long is an error with its last lines."""
         deadline_s = time.monotonic() + timeout_s
         while not ready():
-            process = self._processes[name]
-            if process.child.poll() is not None and not process.program.may_die_while_starting:
-                code = process.child.returncode
-                raise self.failure(name, f"{name} ended with code {code} while starting")
             if time.monotonic() > deadline_s:
-                raise self.failure(name, f"{name} was not ready within {timeout_s:.0f} s")
+                log = self._processes[name].log
+                raise log.failure(f"{name} was not ready within {timeout_s:.0f} s")
             self.tend()
             self.pause()
 
@@ -110,9 +113,6 @@ class Supervisor:
     def run_until_stopped(self) -> None:
         while not self._stopping.wait(POLL_S):
             self.tend()
-
-    def failure(self, name: str, what: str) -> StackError:
-        return self._processes[name].log.failure(what)
 
     def stop(self, names: Collection[str]) -> None:
         """Ask the named ones to end, last started first, wait, and force what does not."""
@@ -129,6 +129,12 @@ class Supervisor:
             _end_group(process.child)
             process.log.close()
             del self._processes[process.program.name]
+
+    def _check_allowed_to_die(self, process: _Process) -> None:
+        program = process.program
+        if self._is_starting and not program.may_die_while_starting:
+            cause = _in_words(process.child.returncode)
+            raise process.log.failure(f"{program.name} ended ({cause}) while starting")
 
     def _plan_restart(self, process: _Process) -> None:
         lived_s = time.monotonic() - process.started_s

@@ -73,6 +73,8 @@ def run_tests(*, arguments: Sequence[str]) -> int:
         failed = (
             [] if is_narrowed(arguments) else run_checks(environment=environment, checks=CHECKS)
         )
+        if stopping.is_made():
+            raise Stopped
         code = _run_pytest(with_defaults(arguments), environment=environment, stopping=stopping)
         if failed:
             say(f"failed checks: {', '.join(failed)}")
@@ -147,4 +149,5 @@ def _run_pytest(
         except subprocess.TimeoutExpired:
             if stopping.is_made() and not is_asked:
                 is_asked = True
-                child.send_signal(signal.SIGINT)
+                if stopping.number != signal.SIGINT:  # Ctrl-C went to pytest as well
+                    child.send_signal(signal.SIGINT)

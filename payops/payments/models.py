@@ -166,6 +166,7 @@ class Payout(StatefulModel):
     money_back_at = models.DateTimeField(null=True, blank=True)
     failure_code = models.CharField(max_length=64, blank=True, default="")
     failure_message = models.CharField(max_length=240, blank=True, default="")
+    failure_movement_ref = models.CharField(max_length=255, blank=True, default="")
     trace_reference = models.CharField(max_length=120, blank=True, default="")
     verified_terminal_at = models.DateTimeField(null=True, blank=True)
 
@@ -192,9 +193,7 @@ class Payout(StatefulModel):
     def amount(self) -> Money:
         return Money(self.amount_minor, self.currency)
 
-    @transition(
-        field="state", source=[State.DRAFT, State.BLOCKED], target=State.AWAITING_APPROVAL
-    )
+    @transition(field="state", source=[State.DRAFT, State.BLOCKED], target=State.AWAITING_APPROVAL)
     def ask_approval(self, *, approval_id: str) -> None:
         self.approval_id = approval_id
         self.blocked_reason = ""
@@ -222,15 +221,11 @@ class Payout(StatefulModel):
     def lose_track(self) -> None:
         pass
 
-    @transition(
-        field="state", source=[State.DISPATCHING, State.UNKNOWN], target=State.IN_TRANSIT
-    )
+    @transition(field="state", source=[State.DISPATCHING, State.UNKNOWN], target=State.IN_TRANSIT)
     def accept(self, *, provider_ref: str) -> None:
         self.provider_ref = provider_ref
 
-    @transition(
-        field="state", source=[State.DISPATCHING, State.UNKNOWN], target=State.CANCELED
-    )
+    @transition(field="state", source=[State.DISPATCHING, State.UNKNOWN], target=State.CANCELED)
     def refuse(self, *, failure_code: str, failure_message: str) -> None:
         self.failure_code = failure_code
         self.failure_message = failure_message
@@ -249,11 +244,14 @@ class Payout(StatefulModel):
         self.paid_at = at
 
     @transition(field="state", source=[State.IN_TRANSIT, State.PAID], target=State.EXCEPTION)
-    def fall_into_exception(self, *, at: datetime, code: str, message: str) -> None:
+    def fall_into_exception(
+        self, *, at: datetime, code: str, message: str, movement_ref: str
+    ) -> None:
         self.exception_from = self.state
         self.failed_at = at
         self.failure_code = code
         self.failure_message = message
+        self.failure_movement_ref = movement_ref
 
     @transition(field="state", source=State.EXCEPTION, target=State.FAILED)
     def confirm_failed(self) -> None:

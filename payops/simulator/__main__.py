@@ -11,6 +11,8 @@ from pathlib import Path
 from payops.simulator.config import ConfigError, read_config
 from payops.simulator.runner import AlreadyRunning, Simulator
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; 0 when stopped, 1 when a part died, 2 when it cannot start."""
@@ -19,20 +21,18 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="directory of its own store")
     options = parser.parse_args()
     os.umask(0o077)
-    stopped, broken = threading.Event(), threading.Event()
-
-    def leave(*_: object) -> None:
-        stopped.set()
+    # Blocked before any thread starts and waited for below: a signal the kernel hands to another
+    # thread would not wake a main thread that waits on a lock.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    broken = threading.Event()
 
     def fall(failure: threading.ExceptHookArgs) -> None:
         if failure.exc_value is not None:
             traceback.print_exception(failure.exc_value)
         broken.set()
-        stopped.set()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.excepthook = fall
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGINT, leave)
     try:
         config = read_config(environ=os.environ, directory=options.data.resolve())
         simulator = Simulator(config=config, port=options.port)
@@ -41,7 +41,7 @@ def main() -> int:
         return 2
     simulator.start()
     print(f"simulator: http://127.0.0.1:{simulator.port}/ sends to {config.target}", flush=True)
-    stopped.wait()
+    signal.sigwait(STOP_SIGNALS)
     simulator.stop()
     return 1 if broken.is_set() else 0
 

@@ -133,7 +133,7 @@ def _payouts(db: Database, wanted: str, before: int) -> str:
         '<form class="line" method="get" action="/" role="search"><label>Reference or id '
         f'<input name="q" value="{escape(wanted)}" maxlength="80"></label>'
         "<button>Find</button></form>"
-        '<div class="scroll" tabindex="0" role="region" aria-label="Payouts"><table>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table of payouts"><table>'
         '<thead><tr><th>Payout</th><th class="amount">Amount</th><th>Status</th>'
         f"<th>What happens next</th></tr></thead><tbody>{rows}</tbody></table></div>"
         f"{older}</section>"
@@ -284,7 +284,7 @@ def _log(db: Database) -> str:
     empty = '<tr><td colspan="5" class="empty">Every webhook sent will be listed here.</td></tr>'
     return (
         '<section aria-labelledby="log"><h2 id="log">Latest deliveries</h2>'
-        '<div class="scroll" tabindex="0" role="region" aria-label="Latest deliveries"><table>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table of deliveries"><table>'
         '<thead><tr><th class="amount">No.</th><th>Event</th><th>About</th><th>State</th>'
         f"<th>Attempts</th></tr></thead><tbody>{rows or empty}</tbody></table></div></section>"
     )

@@ -65,7 +65,7 @@ class Simulator:
         self.world.wake = self._wake
         self._server = Server(world=self.world, port=port, healthy=self._healthy)
         self._listener = threading.Thread(
-            target=self._server.serve_forever, name="server", daemon=True
+            target=self._server.serve_forever, args=(0.1,), name="server", daemon=True
         )
 
     @property

@@ -253,7 +253,7 @@ def _check_payout(params: Params) -> None:
     text(params, "method", default="standard", pattern="standard|instant")
     text(params, "source_type", default="card", pattern="bank_account|card|fpx")
     text(params, "description", default="")
-    text(params, "destination", default="", pattern=r"[A-Za-z0-9_]{1,80}")
+    text(params, "destination", default="", pattern=r"[\x21-\x7e]{1,80}")
     text(params, "statement_descriptor", default="", pattern=r".{1,22}")
     _check_metadata(params)
 

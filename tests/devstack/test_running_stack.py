@@ -182,12 +182,23 @@ def test_port_in_use_is_refused_before_anything_starts(stack: RunningStack, var:
 
 
 def test_failing_migration_shows_its_last_lines_and_stops_the_servers(var: Path) -> None:
-    code, output = RunningStack(var=var, port=free_port(), arguments=("--broken",)).result()
+    code, output = RunningStack(
+        var=var, port=free_port(), arguments=("--broken-migration",)
+    ).result()
 
     assert code == 1
     assert "migrate failed with code 1" in output
     assert "no such table: payout" in output
     assert "stopped" in output
+    assert not (var / "stack.json").exists()
+
+
+def test_process_that_dies_while_starting_shows_its_last_lines(var: Path) -> None:
+    code, output = RunningStack(var=var, port=free_port(), arguments=("--broken-web",)).result()
+
+    assert code == 1
+    assert "web ended (code 3) while starting. Its last lines" in output
+    assert "    no such setting: BOOK" in output
     assert not (var / "stack.json").exists()
 
 

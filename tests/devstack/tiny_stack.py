@@ -16,6 +16,7 @@ from payops.devstack.recipe import SIMULATOR, WEB, Recipe, Setting
 from payops.devstack.supervisor import Program
 
 HEALTH_SERVER = str(Path(__file__).with_name("health_server.py"))
+BROKEN_SERVER = ("-c", "print('no such setting: BOOK'); raise SystemExit(3)")
 SEEDED = {
     "people": {
         "maya": {"password": "maya-pass", "roles": ["ops_lead"]},
@@ -26,6 +27,7 @@ SEEDED = {
 
 
 def programs(setting: Setting) -> list[Program]:
+    server = BROKEN_SERVER if "--broken-web" in sys.argv else (HEALTH_SERVER,)
     ports = {
         WEB: setting.addresses.web_port,
         "worker": 0,
@@ -34,7 +36,7 @@ def programs(setting: Setting) -> list[Program]:
     return [
         Program(
             name=name,
-            command=(sys.executable, HEALTH_SERVER, str(port)),
+            command=(sys.executable, *server, str(port)),
             env=setting.environment,
             cwd=CHECKOUT,
         )
@@ -61,7 +63,11 @@ def main(arguments: list[str]) -> int:
         with_demo_day="--demo" in arguments,
         with_reset="--reset" in arguments,
     )
-    migrate = "import sys; sys.exit('no such table: payout')" if "--broken" in arguments else "pass"
+    migrate = (
+        "import sys; sys.exit('no such table: payout')"
+        if "--broken-migration" in arguments
+        else "pass"
+    )
     try:
         return stack.run(recipe=recipe(migrate=migrate), options=options)
     except StackError as error:

@@ -76,6 +76,8 @@ def scripted_server(
         yield server
     finally:
         stopped.set()
+        # Closing alone would leave the port open while accept() waits on it.
+        listener.shutdown(socket.SHUT_RDWR)
         listener.close()
 
 

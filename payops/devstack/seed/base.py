@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.contrib.auth.hashers import make_password
@@ -128,9 +128,9 @@ def _accounts(book: Book, now: datetime) -> list[ProviderAccount]:
         ProviderAccount.objects.get_or_create(
             provider=provider,
             slug="demo",
-            defaults={"book": book, "created_at": now, "cutoff_time": cutoff},
+            defaults={"book": book, "created_at": now},
         )[0]
-        for provider, cutoff in (("stripe", None), ("standard", time(23, 59, 59)))
+        for provider in ("stripe", "standard")
     ]
 
 

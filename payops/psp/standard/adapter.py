@@ -251,7 +251,7 @@ def _normalize(event: Mapping[str, Any]) -> NormalizedEvent:
 
 
 def _money_back_ref(kind: str, object_id: str) -> str | None:
-    return f"{object_id}:back" if kind in ("payout.failed", "payout.returned") else None
+    return f"{object_id}:back" if kind == "payout.returned" else None
 
 
 def _part(subject: Mapping[str, Any], name: str, amount: Money | None) -> Money | None:

@@ -187,7 +187,7 @@ def _state(body: Mapping[str, Any]) -> PayoutState | NoAnswer:
     status = STATUSES.get(echo.status or "")
     if echo.provider_ref is None or echo.amount is None or status is None:
         return NoAnswer(reason="answer_unreadable")
-    back = f"{echo.provider_ref}:back" if status in ("failed", "returned") else None
+    back = f"{echo.provider_ref}:back" if status == "returned" else None
     return PayoutState(
         provider_ref=echo.provider_ref,
         status=status,

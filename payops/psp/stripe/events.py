@@ -47,6 +47,7 @@ DISPUTE_KINDS = {
 }
 DISPUTE_CLOSED_KINDS = {"won": "dispute.won", "lost": "dispute.lost"}
 INVOICE_KINDS = {"invoice.paid": "invoice.paid", "invoice.payment_failed": "invoice.failed"}
+AMOUNT_FIELDS = {"invoice.paid": "amount_paid", "invoice.payment_failed": "amount_due"}
 TOLD_ELSEWHERE = {
     "payment_intent.succeeded": "told_by_charge_events",
     "payment_intent.payment_failed": "told_by_charge_events",
@@ -210,26 +211,25 @@ _FAMILIES: tuple[tuple[str, Callable[[Event, str, Subject], Classified]], ...] =
 
 
 def _amount(kind: str, event: Event, event_type: str, subject: Subject) -> Money | None:
-    currency = subject.get("currency")
-    if event_type.startswith("reporting."):
+    if kind == "report.available":
         return None
-    if event_type == "invoice.paid":
-        return money_from_stripe(subject.get("amount_paid"), currency)
-    if event_type == "invoice.payment_failed":
-        return money_from_stripe(subject.get("amount_due"), currency)
-    if event_type == "charge.refunded":
-        # The charge shows the running total; the step is the difference to the value before.
-        before = int_or_none(_previous(event).get("amount_refunded")) or 0
-        total = int_or_none(subject.get("amount_refunded"))
-        return money_from_stripe(None if total is None else total - before, currency)
-    if event_type == "charge.captured" and int_or_none(subject.get("amount_captured")):
-        return money_from_stripe(subject.get("amount_captured"), currency)
-    amount = money_from_stripe(subject.get("amount"), currency)
+    amount = money_from_stripe(_stated_amount(event, event_type, subject), subject.get("currency"))
     if subject.get("original_payout") and amount.minor < 0:
         return -amount
     if amount.minor < 0 and not kind.startswith("settlement."):
         raise EventRefused("amount_negative")
     return amount
+
+
+def _stated_amount(event: Event, event_type: str, subject: Subject) -> object:
+    if event_type == "charge.refunded":
+        # The charge shows the running total; the step is the difference to the value before.
+        before = int_or_none(_previous(event).get("amount_refunded")) or 0
+        total = int_or_none(subject.get("amount_refunded"))
+        return None if total is None else total - before
+    if event_type == "charge.captured" and int_or_none(subject.get("amount_captured")):
+        return subject.get("amount_captured")
+    return subject.get(AMOUNT_FIELDS.get(event_type, "amount"))
 
 
 def _previous(event: Event) -> dict[str, Any]:

@@ -1,0 +1,92 @@
+"""The table of case rules: what opens a case, who owns it, how long it may wait, what comes next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from payops.core.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRule:
+    """`sla` holds the time to resolve for each priority, in hours."""
+
+    key: str
+    words: str
+    owner_role: Role
+    sla_hours: dict[str, int]
+    evidence: str
+    next_step: str
+
+
+PRIORITIES = ("urgent", "high", "normal", "low")
+_MONEY_SLA = {"urgent": 2, "high": 4, "normal": 24, "low": 72}
+
+CASE_RULES = {
+    rule.key: rule
+    for rule in (
+        CaseRule(
+            "payout_failure",
+            "A payout failed or came back",
+            Role.OPS_LEAD,
+            _MONEY_SLA,
+            "the provider's event, its failure code and the beneficiary's verification",
+            "propose a resolution: release, re-issue, new bank details, hold or escalate",
+        ),
+        CaseRule(
+            "provider_mismatch",
+            "The provider's figures differ from ours",
+            Role.FINANCE_ANALYST,
+            _MONEY_SLA,
+            "both figures, the raw event and the provider's own view",
+            "compare with the provider's console, then correct by a new entry",
+        ),
+        CaseRule(
+            "payout_unknown",
+            "A payout's outcome is unknown at the provider",
+            Role.OPS_LEAD,
+            _MONEY_SLA,
+            "every attempt with its request and response",
+            "verify at the provider; nothing is sent again until it is known",
+        ),
+        CaseRule(
+            "event_conflict",
+            "One event id arrived with two contents",
+            Role.ENGINEER,
+            {"urgent": 2, "high": 4, "normal": 24, "low": 72},
+            "both raw bodies and their fingerprints",
+            "ask the provider which content is true",
+        ),
+        CaseRule(
+            "systemic",
+            "Many cases of one kind at once",
+            Role.OPS_LEAD,
+            {"urgent": 1, "high": 2, "normal": 8, "low": 24},
+            "the list of subjects and the provider's status page",
+            "find the common cause, then open the single cases",
+        ),
+        CaseRule(
+            "ledger_failure",
+            "The journal refused an entry after money moved",
+            Role.FINANCE_MANAGER,
+            {"urgent": 1, "high": 2, "normal": 8, "low": 24},
+            "the refusal with its figures",
+            "correct the cause and resume the runbook",
+        ),
+    )
+}
+
+HIGH_FROM_MINOR = 500_000
+URGENT_FROM_MINOR = 5_000_000
+
+
+def priority_of(reporting_minor: int | None) -> str:
+    """From the amount in the book's reporting currency; unknown counts as high."""
+    if reporting_minor is None or reporting_minor >= HIGH_FROM_MINOR:
+        return "urgent" if (reporting_minor or 0) >= URGENT_FROM_MINOR else "high"
+    return "normal"
+
+
+def time_to_resolve(rule: str, priority: str) -> timedelta:
+    return timedelta(hours=CASE_RULES[rule].sla_hours[priority])

@@ -1,0 +1,43 @@
+"""What the frame of every screen shows: navigation, person, book, business day (settings name it).
+
+Reads only what the middleware found; an anonymous or unknown caller gets an empty frame.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from payops.console import nav
+from payops.core import clock
+from payops.core.roles import LABELS
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    now = getattr(request, "now", None)
+    if getattr(request, "actor", None) is None:
+        return {"now": now}
+    book = request.book  # type: ignore[attr-defined]
+    acts = request.acts  # type: ignore[attr-defined]
+    shown: dict[str, Any] = {
+        "now": now,
+        "nav": nav.items(path=request.path, acts=acts, book=book),
+        "person": request.user.person,  # type: ignore[union-attr]
+        "role_label": role_words(request),
+        "acts": {act.value: True for act in acts},
+        "environment": getattr(settings, "PAYOPS_ENVIRONMENT", ""),
+    }
+    if book is not None:
+        shown |= {
+            "book": book,
+            "business_day": clock.business_day(now, time_zone=book.time_zone),  # type: ignore[arg-type]
+            "time_zone": book.time_zone,
+        }
+    return shown
+
+
+def role_words(request: HttpRequest) -> str:
+    held = sorted(LABELS[role] for role in request.roles)  # type: ignore[attr-defined]
+    return ", ".join(held) or "No role"

@@ -1,0 +1,88 @@
+"""The table of the navigation: by job, not by table, with what waits behind each entry.
+
+A row is shown to whoever holds its permission. Counts come from one statement over partial indexes
+and stop at COUNT_MAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+from django.db import connection
+
+from payops.core.models import Book
+from payops.core.roles import Act
+
+COUNT_MAX = 99
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`act` is the permission that shows the entry; None: everybody who is signed in."""
+
+    label: str
+    url: str
+    act: Act | None
+    counted: str = ""
+
+
+ROWS = (
+    Row("My work", "/", None),
+    Row("Cases", "/cases/", Act.VIEW_BOOKS, "cases"),
+    Row("Approvals", "/approvals/", None, "approvals"),
+    Row("Payouts", "/payouts/", Act.VIEW_BOOKS),
+    Row("Payments", "/payments/", Act.VIEW_BOOKS),
+    Row("Beneficiaries", "/beneficiaries/", Act.VIEW_BOOKS),
+    Row("Ledger", "/ledger/", Act.VIEW_BOOKS),
+    Row("Inbox", "/inbox/", Act.VIEW_INBOX, "dead"),
+    Row("Messages", "/messages/", Act.VIEW_BOOKS),
+    Row("Trace", "/trace/", Act.VIEW_BOOKS),
+    Row("Audit", "/audit/", Act.VIEW_AUDIT),
+    Row("Settings", "/settings/", None),
+)
+COUNTS = """
+SELECT
+ (SELECT count(*) FROM (SELECT 1 FROM cases_case WHERE book_id = %(book)s
+   AND state NOT IN ('RESOLVED', 'REJECTED') LIMIT %(most)s) c),
+ (SELECT count(*) FROM (SELECT 1 FROM approvals_approvalrequest WHERE book_id = %(book)s
+   AND state = 'PENDING' LIMIT %(most)s) a),
+ (SELECT count(*) FROM (SELECT 1 FROM webhooks_providerevent WHERE book_id = %(book)s
+   AND state = 'DEAD' LIMIT %(most)s) d)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One entry as `parts/nav.html` shows it; `count` is text, "" when nothing waits."""
+
+    label: str
+    url: str
+    count: str
+    current: bool
+
+
+def items(*, path: str, acts: Set[Act], book: Book | None) -> list[Item]:
+    shown = [row for row in ROWS if row.act is None or row.act in acts]
+    counts = _counts(book) if book is not None and any(row.counted for row in shown) else {}
+    return [
+        Item(row.label, row.url, _text(counts.get(row.counted, 0)), _is_current(row.url, path))
+        for row in shown
+    ]
+
+
+def _counts(book: Book) -> dict[str, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTS, {"book": book.pk, "most": COUNT_MAX + 1})
+        cases, approvals, dead = cursor.fetchone()
+    return {"cases": cases, "approvals": approvals, "dead": dead}
+
+
+def _text(count: int) -> str:
+    if count > COUNT_MAX:
+        return f"{COUNT_MAX}+"
+    return str(count) if count else ""
+
+
+def _is_current(url: str, path: str) -> bool:
+    return path == url if url == "/" else path.startswith(url)

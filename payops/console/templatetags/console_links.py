@@ -1,0 +1,22 @@
+"""Tags that know where records live in this console: `{% linked_id payout.public_id %}`."""
+
+from __future__ import annotations
+
+from django import template
+from django.utils.safestring import SafeString
+
+from payops.console.formats import address_of
+from payops.console.templatetags.payops_tags import public_id
+
+register = template.Library()
+
+
+@register.simple_tag
+def linked_id(value: object) -> SafeString:
+    """A chip for any id, linked to its page when it is one of ours."""
+    return public_id(value, href=address_of(value))
+
+
+@register.filter
+def href_of(value: object) -> str:
+    return address_of(value)

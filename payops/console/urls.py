@@ -1,0 +1,88 @@
+"""Addresses of the console: one small list per screen, joined here."""
+
+from __future__ import annotations
+
+from django.urls import path, register_converter
+
+from payops.console import auth
+from payops.console.views import (
+    audit,
+    beneficiaries,
+    inbox,
+    ledger,
+    messages,
+    payments,
+    payouts,
+    trace,
+)
+
+
+class PublicIdConverter:
+    """A public id such as po_ and 32 hex digits; which kind it is, the view checks."""
+
+    regex = "[a-z]{2}_[0-9a-f]{32}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(PublicIdConverter, "public")
+
+SIGN_IN = [
+    path("sign-in/", auth.sign_in, name="login"),
+    path("sign-out/", auth.sign_out, name="logout"),
+]
+PAYOUTS = [
+    path("payouts/", payouts.index, name="payouts"),
+    path("payouts/<public:public_id>/", payouts.record, name="payout"),
+]
+PAYMENTS = [
+    path("payments/", payments.index, name="payments"),
+    path("payments/<public:public_id>/", payments.record, name="payment"),
+]
+BENEFICIARIES = [
+    path("beneficiaries/", beneficiaries.index, name="beneficiaries"),
+    path("beneficiaries/<public:public_id>/", beneficiaries.record, name="beneficiary"),
+]
+LEDGER = [
+    path("ledger/", ledger.accounts, name="ledger"),
+    path("ledger/journal/", ledger.journal, name="journal"),
+    path("ledger/journal/<public:public_id>/", ledger.entry, name="entry"),
+    path("ledger/matrix/", ledger.matrix, name="matrix"),
+]
+INBOX = [
+    path("inbox/", inbox.index, name="inbox"),
+    path("inbox/dead/", inbox.dead, name="dead-letters"),
+    path("inbox/redrive/", inbox.redrive, name="redrive"),
+    path("inbox/<public:public_id>/", inbox.record, name="event"),
+    path("inbox/<public:public_id>/raw/", inbox.raw, name="raw-body"),
+]
+MESSAGES = [
+    path("messages/", messages.index, name="messages"),
+    path("messages/tickets/", messages.tickets, name="tickets"),
+    path("messages/outbox/", messages.outbox, name="outbox"),
+    path("messages/outbox/redrive/", messages.redrive, name="redrive-messages"),
+]
+AUDIT = [
+    path("audit/", audit.index, name="audit"),
+    path("audit/verify/", audit.verify, name="audit-verify"),
+]
+TRACE = [
+    path("trace/", trace.index, name="trace"),
+    path("trace/pack/", trace.pack, name="evidence-pack"),
+]
+
+urlpatterns = [
+    *SIGN_IN,
+    *PAYOUTS,
+    *PAYMENTS,
+    *BENEFICIARIES,
+    *LEDGER,
+    *INBOX,
+    *MESSAGES,
+    *AUDIT,
+    *TRACE,
+]

@@ -1,0 +1,104 @@
+"""Sentences about states: what is wrong with a record and whose turn it is.
+
+One table per kind of record. Says what, which numbers, what now; never decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from payops.console.tones import word_of
+from payops.payments.models import Payment, Payout
+
+State = Payout.State
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A banner; an empty title means that nothing is wrong."""
+
+    tone: str = "info"
+    title: str = ""
+    text: str = ""
+
+
+# state: (tone, title, text); {…} are columns of the payout.
+PAYOUT_WRONG = {
+    State.BLOCKED: ("warn", "Blocked before it left", "{blocked_reason}"),
+    State.AWAITING_APPROVAL: ("info", "Waits for its approval", "Nothing has been sent."),
+    State.UNKNOWN: (
+        "warn",
+        "Nobody knows yet whether the provider has it",
+        "The answer was lost. It is verified at the provider with the same key, never sent anew.",
+    ),
+    State.EXCEPTION: (
+        "bad",
+        "The provider reports that it failed",
+        "{failure_code} {failure_message}",
+    ),
+    State.FAILED: ("bad", "Failed", "{failure_code} {failure_message}"),
+    State.RETURNED: (
+        "warn",
+        "Came back after it was paid",
+        "{failure_code} {failure_message}",
+    ),
+    State.CANCELED: ("info", "Canceled", "{blocked_reason}{failure_message}"),
+}
+PAYOUT_TURN = {
+    State.DRAFT: "the requester",
+    State.BLOCKED: "whoever can clear the block",
+    State.AWAITING_APPROVAL: "the approvers",
+    State.APPROVED: "the system: next submission window",
+    State.DISPATCHING: "the provider",
+    State.UNKNOWN: "the system: verifying at the provider",
+    State.IN_TRANSIT: "the provider and the bank",
+    State.EXCEPTION: "payments operations: decide the case",
+}
+
+
+def state(value: str) -> str:
+    return word_of(value)
+
+
+def payout_wrong(payout: Payout, *, open_holds: int) -> Words:
+    if payout.state in PAYOUT_WRONG:
+        tone, title, text = PAYOUT_WRONG[State(payout.state)]
+        if payout.state == State.EXCEPTION and payout.exception_from == State.PAID:
+            title = "The provider reports that it failed after it was paid"
+        filled = text.format_map(_Columns(payout)).strip()
+        return Words(tone, title, _with_holds(filled, open_holds))
+    if open_holds:
+        return Words("warn", "On hold", _with_holds("", open_holds))
+    return Words()
+
+
+def payout_turn(payout: Payout, pending: Any) -> str:
+    """Whose turn; a pending approval names its seats."""
+    if pending is not None:
+        return ", ".join(pending.seats)
+    return PAYOUT_TURN.get(State(payout.state), "nobody")
+
+
+def payment_wrong(payment: Payment) -> Words:
+    if payment.state == Payment.State.FAILED:
+        return Words("bad", "The payment failed", payment.failure_code or "No code was given.")
+    return Words()
+
+
+def _with_holds(text: str, count: int) -> str:
+    if not count:
+        return text
+    said = f"{count} open {'hold covers' if count == 1 else 'holds cover'} it; see below."
+    return f"{text} {said}".strip()
+
+
+class _Columns(dict[str, str]):
+    """Columns of a record by name, for the sentences above."""
+
+    def __init__(self, record: Any) -> None:
+        super().__init__()
+        self._record = record
+
+    def __missing__(self, name: str) -> str:
+        return str(getattr(self._record, name) or "")

@@ -1,0 +1,24 @@
+"""Carries a decided approval to the flow that asked for it; one row per kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from approvals.models import ApprovalRequest
+from payops.core import ids
+from payops.core.models import Message
+from payops.flows import governance, payout, payout_exception
+
+HANDLERS: dict[str, Callable[[ApprovalRequest, datetime], None]] = {
+    payout_exception.KIND: payout_exception.on_decided,
+    payout.KIND: payout.on_release_decided,
+}
+
+
+def carry(batch: list[Message], now: datetime) -> None:
+    """The outcome of one request; every handler is safe to repeat."""
+    for message in batch:
+        key = ids.parse(message.payload["approval_id"], "ap")[1]
+        approval = ApprovalRequest.objects.select_related("book", "requested_by").get(pk=key)
+        HANDLERS.get(approval.kind, governance.on_decided)(approval, now)

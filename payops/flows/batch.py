@@ -1,0 +1,133 @@
+"""What one batch of provider events gathers before it is written: one statement per table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ledger import posting
+from payops.cases import services as cases
+from payops.cases.models import Case
+from payops.cases.services import Finding, Line
+from payops.core import messages, state
+from payops.core.actors import Actor
+from payops.core.messages import News
+from payops.core.models import Book, ProviderAccount
+from payops.payments.models import Beneficiary, Payment, Payout
+from payops.payments.services import HoldTarget, place_hold
+from payops.psp.base import NormalizedEvent
+from payops.webhooks import services as inbox
+from payops.webhooks.models import ProviderEvent
+
+OUTCOME_MAX = 240
+
+
+@dataclass(slots=True)
+class EventWork:
+    """One inbox row, what it says in canonical words, and the outcome it is given."""
+
+    event: ProviderEvent
+    said: NormalizedEvent
+    account: ProviderAccount
+
+    def done(self, outcome: str, subject_id: str) -> None:
+        inbox.processed(self.event, subject_id=subject_id, outcome=outcome[:OUTCOME_MAX])
+
+    def ignore(self, reason: str, subject_id: str = "", *, reprocessable: bool = False) -> None:
+        inbox.ignored(self.event, reason=reason[:OUTCOME_MAX], reprocessable=reprocessable)
+        self.event.subject_id = subject_id
+
+    def park(self, waits_for: str, reason: str, subject_id: str = "") -> None:
+        inbox.park(self.event, waits_for=waits_for, reason=reason[:OUTCOME_MAX])
+        self.event.subject_id = subject_id
+
+    @property
+    def occurred_at(self) -> datetime:
+        return self.said.occurred_at or self.event.created_at
+
+    def line(self, kind: str, text: str) -> Line:
+        event = self.event
+        facts: dict[str, Any] = {"type": event.type, "provider_event_id": event.provider_event_id}
+        return Line(kind, f"event:{event.public_id}", text, event.public_id, facts)
+
+    def refs(self, **more: str) -> posting.Refs:
+        """Every trace key the event itself carries (LJ-16, WH-26)."""
+        event, said = self.event, self.said
+        return posting.Refs(
+            provider_transaction_id=said.movement_ref or "",
+            psp_reference=said.provider_ref,
+            merchant_reference=said.merchant_ref or "",
+            event_id=event.public_id,
+            provider_event_id=event.provider_event_id,
+            api_request_id=event.request_id,
+            request_idempotency_key=event.request_idempotency_key,
+            trace_id=event.trace_id,
+            **more,
+        )
+
+
+@dataclass(slots=True)
+class CaseWork:
+    """A finding with the lines its case is given, whether it is opened now or was open before."""
+
+    finding: Finding
+    lines: list[Line]
+    protect: Payout | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Gathered while events are applied; `flush` writes it in the lock order."""
+
+    actor: Actor
+    now: datetime
+    payments: dict[UUID, Payment] = field(default_factory=dict)
+    payment_keys: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
+    payouts: dict[UUID, Payout] = field(default_factory=dict)
+    payout_keys: dict[UUID, UUID] = field(default_factory=dict)
+    sellers: dict[tuple[UUID, str], Beneficiary] = field(default_factory=dict)
+    changed_payments: dict[UUID, Payment] = field(default_factory=dict)
+    case_works: list[CaseWork] = field(default_factory=list)
+    postings: list[posting.Posting] = field(default_factory=list)
+    released: list[tuple[Book, str]] = field(default_factory=list)
+    news: list[News] = field(default_factory=list)
+
+    def flush(self) -> dict[str, Case]:
+        payments = list(self.changed_payments.values())
+        state.save_many(payments, actor=self.actor, now=self.now, action="payment.recorded")
+        opened = self._flush_cases()
+        if self.postings:
+            posting.post_many(self.postings, actor=self.actor, now=self.now)
+        for book in {book for book, _ in self.released}:
+            keys = [key for owner, key in self.released if owner == book]
+            inbox.release_waiting(book=book, keys=keys, actor=self.actor, now=self.now)
+        messages.send(self.news, now=self.now)
+        return opened
+
+    def _flush_cases(self) -> dict[str, Case]:
+        findings = [work.finding for work in self.case_works]
+        opened = cases.open_many(findings, actor=self.actor, now=self.now) if findings else {}
+        for work in self.case_works:
+            case = opened[work.finding.fingerprint]
+            cases.append(case, work.lines, actor=self.actor, now=self.now)
+            if work.protect is not None:
+                protect_beneficiary(case, work.protect, actor=self.actor, now=self.now)
+        return opened
+
+
+def protect_beneficiary(case: Case, payout: Payout, *, actor: Actor, now: datetime) -> None:
+    """Hold the beneficiary at once when the cause needs new details or compliance (book policy)."""
+    if not case.book.protective_hold or case.disposition not in ("new_details", "compliance"):
+        return
+    place_hold(
+        book=payout.book,
+        target=HoldTarget(beneficiary=payout.beneficiary),
+        source="protective",
+        reason=f"payout {payout.merchant_ref} failed: {payout.failure_code or 'no code given'}",
+        key=f"protective:{case.public_id}",
+        case_id=case.public_id,
+        actor=actor,
+        now=now,
+    )

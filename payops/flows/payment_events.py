@@ -1,0 +1,151 @@
+"""Payment events: one Payment per provider reference, one journal outcome per movement (WH-29).
+
+`captured` may arrive before or without `authorized`; older news never regresses newer state (F31).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from ledger import matrix, posting
+from payops.core.queues import StructuralMismatch
+from payops.flows.batch import Batch, EventWork
+from payops.payments.models import Beneficiary, Payment
+from payops.psp.base import NormalizedEvent
+
+FINAL = (Payment.State.CAPTURED, Payment.State.FAILED, Payment.State.CANCELED)
+
+
+def find(works: Sequence[EventWork]) -> dict[tuple[UUID, str], UUID]:
+    """(account, provider reference) of the payments already known."""
+    wanted = [work for work in works if work.said.kind.startswith("payment.")]
+    refs = {work.said.provider_ref for work in wanted}
+    accounts = {work.account.pk for work in wanted}
+    if not refs:
+        return {}
+    known = Payment.objects.filter(account_id__in=accounts, provider_ref__in=refs)
+    rows = known.values_list("account_id", "provider_ref", "pk")
+    return {(account, ref): key for account, ref, key in rows}
+
+
+def apply(batch: Batch, work: EventWork) -> None:
+    key = batch.payment_keys.get((work.account.pk, work.said.provider_ref))
+    payment = batch.payments.get(key) if key else None
+    if payment is None:
+        _create(batch, work)
+    elif payment.state in FINAL:
+        work.ignore(f"the payment is {payment.state} already", payment.public_id)
+    else:
+        _advance(batch, work, payment)
+
+
+def _create(batch: Batch, work: EventWork) -> None:
+    said = work.said
+    amount = said.amount
+    if amount is None:
+        raise StructuralMismatch(f"{said.raw_type} {said.provider_ref} names no amount")
+    born = {
+        "payment.authorized": Payment.State.AUTHORIZED,
+        "payment.captured": Payment.State.CAPTURED,
+        "payment.failed": Payment.State.FAILED,
+    }[said.kind]
+    captured = born == Payment.State.CAPTURED
+    payment = Payment(
+        book=work.account.book,
+        account=work.account,
+        beneficiary=_seller(batch, work),
+        state=born,
+        provider_ref=said.provider_ref,
+        merchant_ref=said.merchant_ref or "",
+        amount_minor=amount.minor,
+        currency=amount.currency,
+        captured_minor=amount.minor if captured else 0,
+        fee_minor=said.fee.minor if said.fee else 0,
+        platform_fee_minor=said.platform_fee.minor if said.platform_fee else 0,
+        failure_code=said.failure_code or "",
+        captured_at=work.occurred_at if captured else None,
+        created_at=batch.now,
+    )
+    batch.payments[payment.pk] = payment
+    batch.payment_keys[(work.account.pk, said.provider_ref)] = payment.pk
+    batch.changed_payments[payment.pk] = payment
+    if captured:
+        _post_capture(batch, work, payment)
+    work.done(f"payment {born.lower()}", payment.public_id)
+
+
+def _advance(batch: Batch, work: EventWork, payment: Payment) -> None:
+    said = work.said
+    if said.kind == "payment.authorized":
+        work.ignore("the payment is AUTHORIZED already", payment.public_id)
+        return
+    if said.kind == "payment.failed":
+        payment.fail(failure_code=said.failure_code or "")
+    else:
+        _capture(batch, work, payment, said)
+    batch.changed_payments[payment.pk] = payment
+    work.done(f"payment {payment.state.lower()}", payment.public_id)
+
+
+def _capture(batch: Batch, work: EventWork, payment: Payment, said: NormalizedEvent) -> None:
+    amount = said.amount
+    if amount is None or amount.currency != payment.currency or amount.minor > payment.amount_minor:
+        raise StructuralMismatch(
+            f"captured {amount} of payment {payment.public_id} authorised for {payment.amount}"
+        )
+    payment.capture(captured_minor=amount.minor, at=work.occurred_at)
+    payment.fee_minor = said.fee.minor if said.fee else payment.fee_minor
+    if said.platform_fee:
+        payment.platform_fee_minor = said.platform_fee.minor
+    _post_capture(batch, work, payment)
+
+
+def _post_capture(batch: Batch, work: EventWork, payment: Payment) -> None:
+    seller_share = payment.captured_minor - payment.platform_fee_minor
+    if seller_share < 0:
+        raise StructuralMismatch(
+            f"platform fee {payment.platform_fee_minor} exceeds the captured "
+            f"{payment.captured_minor} minor units"
+        )
+    amounts = {
+        "gross": payment.captured_minor,
+        "seller_share": seller_share,
+        "platform_fee": payment.platform_fee_minor,
+    }
+    batch.postings.append(_posting(work, payment, "payment.captured", amounts))
+    if payment.fee_minor:
+        fee = {"fee": payment.fee_minor, "total": payment.fee_minor}
+        batch.postings.append(_posting(work, payment, "fee.charged", fee))
+
+
+def _posting(
+    work: EventWork, payment: Payment, event_class: str, amounts: dict[str, int]
+) -> posting.Posting:
+    parties = {
+        "seller": payment.beneficiary.reference,
+        "provider_account": work.account.address,
+    }
+    return posting.Posting(
+        book=payment.book,
+        event_class=event_class,
+        subject_id=payment.public_id,
+        movement_ref=payment.provider_ref,
+        legs=matrix.legs(event_class, amounts=amounts, currency=payment.currency, parties=parties),
+        occurred_at=work.occurred_at,
+        description=f"{event_class} {payment.merchant_ref or payment.provider_ref}",
+        refs=work.refs(payment_id=payment.public_id),
+    )
+
+
+def _seller(batch: Batch, work: EventWork) -> Beneficiary:
+    reference = work.said.seller_ref or ""
+    key = (work.account.book_id, reference)
+    if key not in batch.sellers:
+        seller = Beneficiary.objects.filter(book_id=key[0], reference=reference).first()
+        if seller is None:
+            raise StructuralMismatch(
+                f"the event names seller {reference!r}, which is not a beneficiary of this book"
+            )
+        batch.sellers[key] = seller
+    return batch.sellers[key]

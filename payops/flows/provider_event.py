@@ -1,0 +1,165 @@
+"""From a stored webhook event to exactly one outcome (design §3).
+
+Reads a batch of inbox rows, parses them into canonical events, finds and locks what they are
+about, applies each in order, posts the journal once for the batch. An event ends PROCESSED,
+IGNORED with a reason, PARKED until its predecessor arrives, or it is raised as structural and
+dead-lettered. Serves WH-4 to WH-11, WH-17, WH-24, WH-29.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from payops.cases import services as cases
+from payops.cases.models import Case
+from payops.cases.services import Finding, Line
+from payops.core import audit, clock, crypto, ids, locks
+from payops.core.actors import service
+from payops.core.models import Book, Message
+from payops.core.queues import StructuralMismatch
+from payops.flows import payment_events, payout_events
+from payops.flows.batch import Batch, EventWork
+from payops.payments.models import Beneficiary, Payment, Payout
+from payops.psp import registry
+from payops.psp.base import EventRefused
+from payops.webhooks.models import Delivery, Payload, ProviderEvent
+
+ACTOR = service("provider-events")
+UNPARSEABLE = "unparseable"
+NO_MEANING = "no meaning here yet"
+
+
+def process(events: list[ProviderEvent], now: datetime) -> None:
+    """Decide a batch inside the engine's transaction; the engine writes the rows' new states."""
+    works = _parsed(events)
+    batch = Batch(actor=ACTOR, now=now)
+    _lock_subjects(batch, works)
+    for work in works:
+        _apply(batch, work)
+    batch.flush()
+
+
+def note_repeat(messages: list[Message], now: datetime) -> None:
+    """Put repeated deliveries on the timeline and in the audit; another content opens a case."""
+    keys = [ids.parse(message.payload["delivery_id"], "wd")[1] for message in messages]
+    deliveries = Delivery.objects.filter(pk__in=keys).select_related("book", "account")
+    events = _events_of(deliveries)
+    rows, lines = [], []
+    for delivery in sorted(deliveries, key=lambda d: d.pk):
+        event = events[(delivery.account_id, delivery.dedupe_key)]
+        same = event.fingerprint == delivery.fingerprint
+        rows.append(_repeat_audit(delivery, event, same, now))
+        if same:
+            lines.append((event, delivery))
+        else:
+            _open_conflict(event, delivery, now)
+    audit.record(rows)
+    _append_repeats(lines, now)
+
+
+def _parsed(events: list[ProviderEvent]) -> list[EventWork]:
+    payloads = Payload.objects.select_related("data_key").in_bulk({e.payload_id for e in events})
+    works = []
+    for event in events:
+        if event.type == UNPARSEABLE:
+            raise StructuralMismatch("the body is signed but cannot be read: " + event.outcome)
+        payload = payloads[event.payload_id]
+        raw = crypto.open_sealed(payload.data_key, payload.ciphertext)
+        account = event.account
+        try:
+            said = registry.adapter(account.provider).parse(raw, event.item_index)
+        except EventRefused as error:
+            raise StructuralMismatch(f"the event contradicts itself: {error.reason}") from error
+        works.append(EventWork(event=event, said=said, account=account))
+    return works
+
+
+def _lock_subjects(batch: Batch, works: Sequence[EventWork]) -> None:
+    """Beneficiaries of payouts, then payments, then payouts (the lock order), each by key."""
+    payouts = payout_events.find(works)
+    if payouts:
+        locks.rows(Beneficiary, {payout.beneficiary_id for payout in payouts.values()})
+    payments = payment_events.find(works)
+    batch.payments = locks.rows(Payment, payments.values())
+    batch.payment_keys = payments
+    batch.payouts = locks.rows(Payout, {payout.pk for payout in payouts.values()})
+    batch.payout_keys = {event_key: payout.pk for event_key, payout in payouts.items()}
+
+
+def _apply(batch: Batch, work: EventWork) -> None:
+    kind = work.said.kind
+    if kind.startswith("payout."):
+        payout_events.apply(batch, work)
+    elif kind.startswith("payment."):
+        payment_events.apply(batch, work)
+    else:
+        work.ignore(work.said.reason or f"{kind}: {NO_MEANING}", reprocessable=kind != "ignored")
+
+
+def _events_of(deliveries: Sequence[Delivery]) -> dict[tuple[UUID, str], ProviderEvent]:
+    keys = {delivery.dedupe_key for delivery in deliveries}
+    accounts = {delivery.account_id for delivery in deliveries}
+    found = ProviderEvent.objects.filter(account_id__in=accounts, dedupe_key__in=keys)
+    return {(event.account_id, event.dedupe_key): event for event in found}
+
+
+def _repeat_audit(
+    delivery: Delivery, event: ProviderEvent, same: bool, now: datetime
+) -> audit.AuditEvent:
+    return audit.event(
+        book=delivery.book,
+        actor=ACTOR,
+        action="event.duplicate_ignored" if same else "event.conflict",
+        subject_id=event.public_id,
+        now=now,
+        reason="duplicate webhook ignored" if same else "the same event id with another content",
+        evidence={"delivery_id": delivery.public_id, "sha256": delivery.sha256},
+        trace_id=event.trace_id,
+    )
+
+
+def _append_repeats(lines: list[tuple[ProviderEvent, Delivery]], now: datetime) -> None:
+    """Duplicates go to the open or latest case of the event's subject, when it has one."""
+    subjects = {event.subject_id for event, _ in lines if event.subject_id}
+    latest: dict[str, Case] = {}
+    for case in Case.objects.filter(subject_id__in=subjects).order_by("created_at"):
+        latest[case.subject_id] = case
+    for event, delivery in lines:
+        case = latest.get(event.subject_id)
+        if case is not None:
+            line = Line(
+                "duplicate",
+                f"delivery:{delivery.public_id}",
+                f"duplicate webhook ignored ({event.type} {event.provider_event_id})",
+                event.public_id,
+                at=delivery.created_at,
+            )
+            cases.append(case, [line], actor=ACTOR, now=now)
+
+
+def _open_conflict(event: ProviderEvent, delivery: Delivery, now: datetime) -> None:
+    book: Book = delivery.book
+    day = clock.business_day(now, time_zone=book.time_zone)
+    case = cases.open_case(
+        Finding(
+            book=book,
+            rule="event_conflict",
+            fingerprint=event.public_id,
+            period=clock.period_of(day),
+            subject_id=event.public_id,
+            title=f"{event.provider_event_id} was sent with two different contents",
+            trace_id=event.trace_id,
+        ),
+        actor=ACTOR,
+        now=now,
+    )
+    line = Line(
+        "conflict",
+        f"delivery:{delivery.public_id}",
+        f"fingerprint {delivery.fingerprint[:16]}… against {event.fingerprint[:16]}…; "
+        "the first content stands, nothing was overwritten",
+        delivery.public_id,
+    )
+    cases.append(case, [line], actor=ACTOR, now=now)

@@ -1,0 +1,80 @@
+"""Celery tasks: thin doors to the engine. Their arguments are hints, never trusted as truth.
+
+A task drains one lane until it is empty or its time is up; the schedule's sweep calls the same
+door, so a lost wake-up costs seconds, not work.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from celery import shared_task
+from django.conf import settings
+from django.db import close_old_connections
+from redis import Redis
+from redis.exceptions import RedisError
+
+from approvals.services import expire_due
+from payops.core import anchors, audit, clock, outbox, queues, schedule, wake
+from payops.core.lanes import LANES
+from payops.core.queues import Tally
+from payops.flows import provider_event
+from payops.webhooks import services as inbox_services
+from payops.webhooks.inbox import inbox_queue
+
+log = logging.getLogger(__name__)
+DRAIN_BUDGET_S = 20.0
+INBOX = inbox_queue(provider_event.process)
+OUTBOX = outbox.outbox_queue()
+QUEUES = (INBOX, OUTBOX)
+
+
+@shared_task(name=wake.DRAIN_TASK)
+def drain_lane(lane: str) -> None:
+    """Drain one lane; a wake-up sent while it runs brings another task."""
+    if lane not in LANES:
+        log.error("no lane %r", lane)
+        return
+    _take_wake_up(lane)
+    close_old_connections()
+    drain(lane, budget_s=DRAIN_BUDGET_S)
+
+
+@shared_task(name="payops.housekeeping")
+def housekeeping() -> None:
+    """What runs by the clock: seal the audit, anchor it, expire requests, look at parked events."""
+    close_old_connections()
+    now = clock.utc_now()
+    audit.seal(now=now)
+    anchors.anchor_due(now)
+    expire_due(now)
+    with schedule.slot("recheck-parked", now, every_s=30) as mine:
+        if mine:
+            inbox_services.recheck_parked(actor=provider_event.ACTOR, now=now)
+
+
+def drain(lane: str, *, budget_s: float) -> Tally:
+    """Run both queues of a lane until nothing is ready or the budget is used."""
+    total = Tally()
+    until = time.monotonic() + budget_s
+    while time.monotonic() < until:
+        before = total.claimed
+        for queue in QUEUES:
+            total.add(queues.drain_once(queue, lane=lane))
+        if total.claimed == before:
+            return total
+    return total
+
+
+def ready_rows() -> int:
+    now = clock.utc_now()
+    return sum(queues.ready_count(queue, now=now) for queue in QUEUES)
+
+
+def _take_wake_up(lane: str) -> None:
+    try:
+        redis = Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
+        redis.delete(wake.outstanding_key(lane))
+    except (RedisError, OSError) as error:
+        log.warning("the broker is away: %s", error)

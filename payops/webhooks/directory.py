@@ -1,0 +1,122 @@
+"""What the webhook edge knows by heart: accounts, their live secrets, the data key of the day.
+
+Owns a copy per process that is at most TTL_S old. A miss (unknown account, no secret matches) may
+refresh it early, at most once per MISS_REFRESH_S, so that a new account or a rotated secret works
+at once while a flood of bad requests costs no queries. Serves WH-2 and SE-1.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import date, datetime
+from types import MappingProxyType
+from uuid import UUID
+
+from payops.core import clock, crypto
+from payops.core.models import Book, DataKey, ProviderAccount
+from payops.psp import registry
+from payops.psp.base import AccountFacts, SecretValue, WebhookAdapter
+from payops.webhooks.secrets import LiveSecret, usable_secrets
+
+TTL_S = 5.0
+MISS_REFRESH_S = 1.0
+DATA_KEYS_MAX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One webhook address and everything needed to accept a body there."""
+
+    account_id: UUID
+    book: Book
+    address: str
+    facts: AccountFacts
+    adapter: WebhookAdapter
+    secrets: tuple[LiveSecret, ...]
+
+    def secrets_at(self, now: datetime) -> tuple[SecretValue, ...]:
+        return tuple(each.secret for each in self.secrets if each.good_at(now))
+
+
+class Directory:
+    """The copy of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._endpoints: dict[tuple[str, str], Endpoint] = {}
+        self._data_keys: dict[tuple[UUID, date], tuple[DataKey, float]] = {}
+        self._loaded_at = float("-inf")
+
+    def find(self, *, provider: str, slug: str, now: datetime) -> Endpoint | None:
+        """None: there is no such address here."""
+        self._refresh_if_older(TTL_S, now)
+        found = self._endpoints.get((provider, slug))
+        if found is None and self._refresh_if_older(MISS_REFRESH_S, now):
+            found = self._endpoints.get((provider, slug))
+        return found
+
+    def find_anew(self, endpoint: Endpoint, *, now: datetime) -> Endpoint | None:
+        """The endpoint as it is now, when it has changed since `endpoint` was read; else None."""
+        self._refresh_if_older(MISS_REFRESH_S, now)
+        fresh = self._endpoints.get((endpoint.facts.provider, endpoint.facts.slug))
+        return fresh if fresh is not None and fresh.secrets != endpoint.secrets else None
+
+    def data_key(self, endpoint: Endpoint, *, now: datetime) -> DataKey:
+        """The key of the book's business day; created by whoever comes first."""
+        day = clock.business_day(now, time_zone=endpoint.book.time_zone)
+        known, read_at = self._data_keys.get((endpoint.book.pk, day), (None, 0.0))
+        if known is not None and time.monotonic() - read_at < TTL_S:
+            return known
+        key = crypto.data_key(book=endpoint.book, scope=f"webhooks:{day:%Y-%m-%d}")
+        if len(self._data_keys) >= DATA_KEYS_MAX:
+            self._data_keys.clear()
+        self._data_keys[endpoint.book.pk, day] = key, time.monotonic()
+        return key
+
+    def forget(self) -> None:
+        """Read everything again at the next request (after a restore, between tests)."""
+        with self._lock:
+            self._endpoints = {}
+            self._data_keys = {}
+            self._loaded_at = float("-inf")
+
+    def _refresh_if_older(self, age_s: float, now: datetime) -> bool:
+        if time.monotonic() - self._loaded_at < age_s:
+            return False
+        # While one thread reads, the others go on with the copy they have, if there is one.
+        if not self._lock.acquire(blocking=not self._endpoints):
+            return False
+        try:
+            if time.monotonic() - self._loaded_at >= age_s:
+                self._endpoints = _load(now)
+                self._loaded_at = time.monotonic()
+            return True
+        finally:
+            self._lock.release()
+
+
+def _load(now: datetime) -> dict[tuple[str, str], Endpoint]:
+    secrets = usable_secrets(now=now)
+    endpoints = {}
+    for account in ProviderAccount.objects.select_related("book"):
+        if account.provider not in registry.PROVIDERS:
+            continue
+        endpoints[account.provider, account.slug] = Endpoint(
+            account_id=account.pk,
+            book=account.book,
+            address=account.address,
+            facts=AccountFacts(
+                provider=account.provider,
+                slug=account.slug,
+                live=account.live,
+                settings=MappingProxyType({}),
+            ),
+            adapter=registry.adapter(account.provider),
+            secrets=secrets.get(account.pk, ()),
+        )
+    return endpoints
+
+
+directory = Directory()

@@ -1,0 +1,151 @@
+"""The webhook address of each provider account: verify, make durable, acknowledge (WH-1).
+
+One request = authenticate, one statement, one answer. A 2xx is sent only after the commit (D15);
+when the receipt cannot be made durable the answer is 503, so that the provider sends it again
+(WH-14). A refusal says nothing about its reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from uuid import uuid4
+
+from django.db import Error as DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.common import no_append_slash
+from django.views.decorators.csrf import csrf_exempt
+
+from payops.core import clock, wake
+from payops.psp.base import Authentication, WebhookItem
+from payops.webhooks import ingest
+from payops.webhooks.directory import directory
+from payops.webhooks.ingest import FactsRefused, NotDurable, Received, StoredReferenceGone
+from payops.webhooks.throttle import throttle
+from payops.webhooks.wire import BodyRefused, Headers, kept_headers, read_body, remote_address
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = "5"
+
+
+@no_append_slash
+@csrf_exempt
+def receive(request: HttpRequest, provider: str, account: str) -> HttpResponse:
+    """POST /webhooks/<provider>/<account>/"""
+    now = clock.utc_now()
+    try:
+        endpoint = directory.find(provider=provider, slug=account, now=now)
+        if endpoint is None:
+            return HttpResponse(status=404)
+        if request.method != "POST":
+            return HttpResponse(status=405, headers={"Allow": "POST"})
+        raw = read_body(request)
+        headers = Headers(request.META)
+        received = Received(
+            endpoint=endpoint,
+            raw=raw,
+            sha256=hashlib.sha256(raw).hexdigest(),
+            headers=kept_headers(headers),
+            remote_ip=remote_address(request.META),
+            trace_id=uuid4().hex,
+            now=now,
+        )
+        return _answer(received, headers)
+    except BodyRefused as refusal:
+        return HttpResponse(status=refusal.status)
+    except (NotDurable, DatabaseError) as error:
+        log.error("a webhook for %s/%s was not stored: %s", provider, account, error)
+        return HttpResponse(status=503, headers={"Retry-After": RETRY_AFTER_S})
+
+
+def _answer(received: Received, headers: Headers) -> HttpResponse:
+    verdict, received = _authenticate(received, headers)
+    adapter = received.endpoint.adapter
+    items = verdict.items
+    if verdict.ok and verdict.parse_error is not None:
+        items = (ingest.unparseable(received),)
+    if not verdict.ok or not any(item.verified for item in items):
+        status = adapter.refusal_status(verdict)
+        _keep_refusal(received, verdict, status)
+        return HttpResponse(status=status)
+    body, content_type = adapter.success_body()
+    lanes = _store(received, verdict, items)
+    _wake(lanes)
+    return HttpResponse(body, content_type=content_type, status=ingest.STATUS_ACCEPTED)
+
+
+def _wake(lanes: Iterable[str]) -> None:
+    """After the commit nothing turns the answer into an error (D15); the sweep finds the work."""
+    try:
+        for lane in lanes:
+            wake.wake(lane)
+    except RuntimeError as error:
+        log.warning("no wake-up was sent, the sweep will find the work: %s", error)
+
+
+def _authenticate(received: Received, headers: Headers) -> tuple[Authentication, Received]:
+    """A refusal is looked at once more when the account's secrets changed since they were read."""
+    verdict = _verdict(received, headers, received.now)
+    if not verdict.ok:
+        fresh = directory.find_anew(received.endpoint, now=received.now)
+        if fresh is not None:
+            received = replace(received, endpoint=fresh)
+            verdict = _verdict(received, headers, received.now)
+    return verdict, received
+
+
+def _verdict(received: Received, headers: Headers, now: datetime) -> Authentication:
+    endpoint = received.endpoint
+    return endpoint.adapter.authenticate(
+        raw=received.raw,
+        headers=headers,
+        secrets=endpoint.secrets_at(now),
+        now=now,
+        account=endpoint.facts,
+    )
+
+
+def _store(
+    received: Received, verdict: Authentication, items: tuple[WebhookItem, ...]
+) -> Iterable[str]:
+    """Make it durable; answers the lanes that have new work."""
+    try:
+        stored = _store_once(received, verdict, items, verdict.parse_error or "")
+    except StoredReferenceGone:
+        directory.forget()
+        fresh = directory.find_anew(received.endpoint, now=received.now)
+        received = replace(received, endpoint=fresh or received.endpoint)
+        stored = _store_once(received, verdict, items, verdict.parse_error or "")
+    except FactsRefused as error:
+        # Signed, so it must not be lost, and refusing it for ever would stall the provider's queue.
+        log.error("%s: facts that cannot be stored: %s", received.endpoint.address, error)
+        items = (ingest.unparseable(received),)
+        stored = _store_once(received, verdict, items, "facts_cannot_be_stored")
+    lanes = {item.lane for item in items if item.verified} if stored.fresh else set()
+    return lanes | {ingest.repeated_lane()} if stored.repeated else lanes
+
+
+def _store_once(
+    received: Received,
+    verdict: Authentication,
+    items: tuple[WebhookItem, ...],
+    parse_error: str,
+) -> ingest.Stored:
+    return ingest.store(
+        received,
+        items=items,
+        secret_id=verdict.secret_id,
+        data_key=directory.data_key(received.endpoint, now=received.now),
+        parse_error=parse_error,
+    )
+
+
+def _keep_refusal(received: Received, verdict: Authentication, status: int) -> None:
+    endpoint = received.endpoint
+    if throttle.may_keep(account_id=endpoint.account_id, name=endpoint.address):
+        reason = verdict.reason or next((i.reason for i in verdict.items), "") or "no_items"
+        ingest.store_refusal(received, reason=reason, secret_id=verdict.secret_id, status=status)

@@ -1,0 +1,246 @@
+"""A simulator process and a webhook receiver that tests start for real; no Django, no database."""
+
+import base64
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+ROOT = Path(__file__).resolve().parents[2]
+API_KEY = "sk_test_simulator"
+STRIPE_SECRET = "whsec_stripe_demo"
+STANDARD_SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+PATIENCE_S = 15.0
+COMMAND = (sys.executable, "-m", "payops.simulator")
+
+
+def until(true: Callable[[], Any], *, what: str) -> Any:
+    """The first truthy result; fails with `what` when the deadline passes."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if result := true():
+            return result
+        time.sleep(0.01)
+    raise AssertionError(f"not within {PATIENCE_S:g} s: {what}")
+
+
+@dataclass(frozen=True)
+class Received:
+    """One webhook as it came in."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def event(self) -> dict[str, Any]:
+        return dict(json.loads(self.body))
+
+    @property
+    def type(self) -> str:
+        return str(self.event["type"])
+
+
+class Receiver:
+    """Answers webhooks with the next planned status (200 when none is planned) and keeps them."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.plan: list[int] = []
+        self.barrier: threading.Barrier | None = None
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def types(self) -> list[str]:
+        return [webhook.type for webhook in self.received]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def take(self, webhook: Received) -> int:
+        if self.barrier:
+            self.barrier.wait(PATIENCE_S)
+        with self._lock:
+            self.received.append(webhook)
+            return self.plan.pop(0) if self.plan else 200
+
+    def _handler(receiver) -> type[BaseHTTPRequestHandler]:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                status = receiver.take(Received(self.path, headers, body))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        return Handler
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer of the simulator."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Process:
+    """A simulator as its own operating-system process."""
+
+    directory: Path
+    target: str
+    environ: dict[str, str] = field(default_factory=dict)
+    port: int = 0
+    child: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        environ = {
+            **os.environ,
+            "SIM_TARGET": self.target,
+            "SIM_STRIPE_ACCOUNT": "demo",
+            "SIM_STRIPE_SECRET": STRIPE_SECRET,
+            "SIM_STANDARD_ACCOUNT": "demo",
+            "SIM_STANDARD_SECRET": STANDARD_SECRET,
+            "SIM_API_KEY": API_KEY,
+            "SIM_SETTLE_S": "-1",
+            "SIM_BACKOFF_S": "0.05,0.1",
+            **self.environ,
+        }
+        self.child = subprocess.Popen(
+            [*COMMAND, "--port", str(self.port), "--data", str(self.directory)],
+            cwd=ROOT,
+            env=environ,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.child.stdout is not None
+        line = self.child.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+        assert found, f"the simulator did not start: {line!r}"
+        self.port = int(found[1])
+
+    def kill(self) -> None:
+        assert self.child is not None
+        self.child.send_signal(signal.SIGKILL)
+        self.child.wait(PATIENCE_S)
+        self.child.stdout.close()  # type: ignore[union-attr]
+
+    def terminate(self) -> int:
+        assert self.child is not None
+        self.child.terminate()
+        code = self.child.wait(PATIENCE_S)
+        self.child.stdout.close()  # type: ignore[union-attr]
+        return code
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = 10.0,
+    ) -> Reply:
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        try:
+            link.request(method, path, body=body, headers=headers or {})
+            answer = link.getresponse()
+            names = {name.lower(): value for name, value in answer.getheaders()}
+            return Reply(answer.status, names, answer.read())
+        finally:
+            link.close()
+
+    def stripe(
+        self,
+        method: str,
+        path: str,
+        params: dict[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        timeout_s: float = 10.0,
+    ) -> Reply:
+        headers = {"Authorization": f"Bearer {API_KEY}"}
+        headers |= {"Idempotency-Key": key} if key else {}
+        text = urlencode(params or {})
+        if method == "GET":
+            path = f"{path}?{text}"
+            return self.call("GET", f"/stripe/v1{path}", headers=headers, timeout_s=timeout_s)
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        return self.call(
+            method,
+            f"/stripe/v1{path}",
+            body=text.encode(),
+            headers=headers,
+            timeout_s=timeout_s,
+        )
+
+    def standard(
+        self,
+        method: str,
+        path: str,
+        params: dict[str, Any] | None = None,
+        *,
+        key: str | None = None,
+    ) -> Reply:
+        headers = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"}
+        headers |= {"Idempotency-Key": key} if key else {}
+        body = json.dumps(params).encode() if params is not None else None
+        return self.call(method, f"/standard{path}", body=body, headers=headers)
+
+    def control(self, method: str, path: str, params: dict[str, Any] | None = None) -> Any:
+        body = json.dumps(params or {}).encode() if method != "GET" else None
+        headers = {"Content-Type": "application/json"}
+        reply = self.call(method, f"/control{path}", body=body, headers=headers)
+        assert reply.status == 200, (reply.status, reply.body)
+        return reply.json
+
+    def payout(self, *, reference: str = "po_1", key: str | None = None, **more: Any) -> Any:
+        params = {
+            "amount": 1_240_000,
+            "currency": "usd",
+            "metadata[payops_reference]": reference,
+            "metadata[merchant_reference]": "P-10492",
+            **more,
+        }
+        reply = self.stripe("POST", "/payouts", params, key=key)
+        assert reply.status == 200, (reply.status, reply.body)
+        return reply.json
+
+    def movements(self) -> list[tuple[str, str, int, str, str | None]]:
+        """Every movement as (kind, reference, amount, currency, key)."""
+        return [
+            (row["kind"], row["reference"], row["amount"], row["currency"], row["idempotency_key"])
+            for row in self.control("GET", "/movements")["movements"]
+        ]
+
+    def quiet(self) -> None:
+        """Wait until nothing is queued, under way or on the clock."""
+        until(lambda: self.control("GET", "/state")["idle"], what="an idle simulator")

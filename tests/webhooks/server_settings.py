@@ -1,0 +1,7 @@
+"""Settings of a real web process that serves the webhook addresses alone."""
+
+from tests.settings import *  # noqa: F403
+
+ROOT_URLCONF = "payops.webhooks.urls"
+PAYOPS_TOPICS = "tests.webhooks.topics.TOPICS"
+MIDDLEWARE = ["payops.webhooks.edge.WebhookEdge"]
