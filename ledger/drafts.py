@@ -12,7 +12,7 @@ from ledger import periods, writing
 from ledger.errors import PeriodLocked
 from ledger.facts import REF_NAMES, Posting
 from ledger.models import Account, JournalEntry
-from payops.core import audit, ids
+from payops.core import audit, bulk, ids
 from payops.core.actors import Actor
 
 
@@ -47,8 +47,8 @@ def write_drafts(
         line_ids = [ids.uuid7() for _ in draft.posting.legs]
         entries.append(_entry_row(draft, first_line_id=line_ids[0], actor=actor, now=now))
         lines.extend(_line_rows(draft, line_ids, accounts=accounts, now=now))
-    writing.copy("ledger_journalentry", writing.ENTRY_COLUMNS, entries)
-    writing.copy("ledger_journalline", writing.LINE_COLUMNS, lines)
+    bulk.copy("ledger_journalentry", writing.ENTRY_COLUMNS, entries)
+    bulk.copy("ledger_journalline", writing.LINE_COLUMNS, lines)
     audit.record(_audit(draft, actor=actor, now=now) for draft in fresh)
 
 

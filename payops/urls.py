@@ -17,7 +17,7 @@ handler500 = "payops.console.errors.server_error"
 
 urlpatterns = [
     path("", include("payops.webhooks.urls")),
-    # Integrator: path("api/", include("payops.api.urls")), once that module exists.
+    path("api/", include("payops.api.urls")),
     path("healthz", healthz, name="healthz"),
     path("admin/", admin.site.urls),
     path("", include("payops.console.urls")),

@@ -59,7 +59,7 @@ class Line:
 def open_many(findings: list[Finding], *, actor: Actor, now: datetime) -> dict[str, Case]:
     """The open case of each finding, by fingerprint; new ones where there was none.
 
-    When one rule would open more than the book's cap within its window, none of the new ones is
+    A closed case of the same identity is opened again: the finding came back (D10). When one rule would open more than the book's cap within its window, none of the new ones is
     opened: all point at one systemic case instead.
     """
     assert connection.in_atomic_block
@@ -67,7 +67,7 @@ def open_many(findings: list[Finding], *, actor: Actor, now: datetime) -> dict[s
     fresh: list[Finding] = []
     for finding in sorted(findings, key=lambda f: (f.rule, f.fingerprint)):
         locks.name(f"case:{finding.book.pk}:{finding.rule}:{finding.fingerprint}")
-        known = _open_case(finding)
+        known = _open_case(finding) or _reopened(finding, actor=actor, now=now)
         if known is not None:
             answer[finding.fingerprint] = known
         elif all(finding.fingerprint != other.fingerprint for other in fresh):
@@ -91,6 +91,19 @@ def open_split(finding: Finding, *, actor: Actor, now: datetime) -> Case:
     assert connection.in_atomic_block
     locks.name(f"case:{finding.book.pk}:{finding.rule}:{finding.fingerprint}")
     return _open_case(finding) or _create(finding, actor=actor, now=now)
+
+
+def learn_cause(case: Case, finding: Finding, *, actor: Actor, now: datetime) -> Case:
+    """Put the cause a later event named in the place of the one the case was opened with."""
+    assert connection.in_atomic_block
+    told = (finding.root_cause, finding.disposition)
+    if case.rule != finding.rule or (case.root_cause, case.disposition) == told:
+        return case
+    case = locks.row(Case, case.pk)
+    case.root_cause, case.disposition = told
+    case.title = finding.title[:200]
+    state.save(case, actor=actor, now=now, action="case.cause_learned", reason=finding.title)
+    return case
 
 
 def append(case: Case, lines: list[Line], *, actor: Actor, now: datetime) -> None:
@@ -211,6 +224,27 @@ def _open_case(finding: Finding) -> Case | None:
     return cases.order_by("created_at").first()
 
 
+def _reopened(finding: Finding, *, actor: Actor, now: datetime) -> Case | None:
+    """The latest closed case of exactly this identity, opened again; None when there is none."""
+    closed = Case.objects.filter(
+        book=finding.book,
+        rule=finding.rule,
+        fingerprint=finding.fingerprint,
+        period=finding.period,
+        state__in=Case.CLOSED,
+    )
+    latest = closed.order_by("-created_at").first()
+    if latest is None:
+        return None
+    case = locks.row(Case, latest.pk)
+    case.reopen(due_at=now + time_to_resolve(finding.rule, case.priority))
+    words = f"found again: {finding.title}"
+    state.save(case, actor=actor, now=now, action="case.reopened", reason=words)
+    line = Line("reopened", f"reopened:{now.isoformat()}", words, finding.subject_id)
+    append(case, [line], actor=actor, now=now)
+    return case
+
+
 def _create(finding: Finding, *, actor: Actor, now: datetime) -> Case:
     priority = priority_of(finding.reporting_minor)
     case = Case(
@@ -246,7 +280,14 @@ def _is_storm(group: list[Finding], now: datetime) -> bool:
     locks.name(f"storm:{book.pk}:{rule}")
     since = now - timedelta(seconds=book.case_storm_window_s)
     recent = Case.objects.filter(book=book, rule=rule, created_at__gt=since).count()
-    return recent + len(group) > book.case_storm_cap
+    gathered = CaseEntry.objects.filter(
+        book=book,
+        kind="storm_member",
+        case__rule="systemic",
+        case__fingerprint=rule,
+        created_at__gt=since,
+    ).count()
+    return recent + gathered + len(group) > book.case_storm_cap
 
 
 def _systemic_case(group: list[Finding], *, actor: Actor, now: datetime) -> Case:

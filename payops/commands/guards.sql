@@ -207,6 +207,10 @@ BEGIN
      OR gate.approval_id <> NEW.approval_id THEN
     PERFORM payops_refuse('a payout leaves only with a passed gate decision on its content');
   END IF;
+  IF NOT EXISTS (SELECT 1 FROM payments_beneficiary b WHERE b.id = NEW.beneficiary_id
+                 AND b.bank_hash = NEW.bank_hash AND b.payable_from <= NEW.initiated_at) THEN
+    PERFORM payops_refuse('the bank details are not those that were approved, or cool down');
+  END IF;
   IF EXISTS (SELECT 1 FROM payments_hold h WHERE h.released_at IS NULL
              AND (h.payout_id = NEW.id OR h.beneficiary_id = NEW.beneficiary_id)) THEN
     PERFORM payops_refuse('a hold covers the payout or its beneficiary');

@@ -1,4 +1,4 @@
-"""Small shapes that templates show: a labelled fact, the address of any record, words for people."""
+"""What templates show in small: a labelled fact, the address of any record, who acted."""
 
 from __future__ import annotations
 

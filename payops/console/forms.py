@@ -262,7 +262,7 @@ class LoginForm(ActForm):
         return {"person_id": said["person"], "username": said["username"]}
 
 
-API_ACTS = (Act.REQUEST_PAYOUT, Act.VIEW_BOOKS, Act.PLACE_HOLD, Act.WORK_CASE)
+API_ACTS = (Act.REQUEST_PAYOUT, Act.VIEW_BOOKS)
 
 
 class ApiKeyForm(ActForm):

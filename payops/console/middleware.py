@@ -33,7 +33,7 @@ class ContentSecurityPolicy:
 
 
 class Caller:
-    """Sets what every view reads: `request.now`, `.book`, and for a person `.roles`, `.acts`, `.actor`.
+    """Sets what views read: `request.now`, `.book`, and for a person `.roles`, `.acts`, `.actor`.
 
     Times on the page are those of the book's zone. Records nothing. Somebody who has left, or a
     login without a person, acts as nobody.

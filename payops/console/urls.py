@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path, register_converter
+from django.urls import include, path, register_converter
 
 from payops.console import auth
 from payops.console.views import (
@@ -77,6 +77,7 @@ TRACE = [
 
 urlpatterns = [
     *SIGN_IN,
+    path("", include("payops.console.work_urls")),
     *PAYOUTS,
     *PAYMENTS,
     *BENEFICIARIES,

@@ -6,10 +6,13 @@ One table per kind of record. Says what, which numbers, what now; never decides.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+
 from payops.console.tones import word_of
-from payops.payments.models import Payment, Payout
+from payops.payments.models import Beneficiary, Payment, Payout
 
 State = Payout.State
 
@@ -83,6 +86,18 @@ def payout_turn(payout: Payout, pending: Any) -> str:
 def payment_wrong(payment: Payment) -> Words:
     if payment.state == Payment.State.FAILED:
         return Words("bad", "The payment failed", payment.failure_code or "No code was given.")
+    return Words()
+
+
+def beneficiary_wrong(row: Beneficiary, *, open_holds: int, now: datetime) -> Words:
+    """The first reason why nothing is paid to this beneficiary."""
+    if open_holds:
+        return Words("warn", "On hold: nothing is paid", _with_holds("", open_holds))
+    if row.verified_at is None:
+        return Words("warn", "Details are not verified", "Payouts stay blocked until they are.")
+    if row.payable_from > now:
+        until = f"{timezone.localtime(row.payable_from):%Y-%m-%d %H:%M}"
+        return Words("warn", "New bank details cool down", f"Payable again from {until}.")
     return Words()
 
 

@@ -1,10 +1,71 @@
 """Addresses of the work screens: my work, cases, approvals, payout and bank-detail acts, settings.
 
-`payops.console.urls` includes this list at the root.
+`payops.console.urls` includes this list at the root, before its own record pages.
 """
 
 from __future__ import annotations
 
 from django.urls import path
 
-urlpatterns: list = []
+from payops.console.views import (
+    approvals,
+    beneficiary_actions,
+    case_actions,
+    cases,
+    home,
+    payout_actions,
+    people,
+    policies,
+)
+
+CASES = [
+    path("cases/", cases.index, name="cases"),
+    path("cases/assign/", case_actions.assign_selected, name="assign-cases"),
+    path("cases/<public:public_id>/", cases.record, name="case"),
+    path("cases/<public:public_id>/propose/", cases.propose, name="case-propose"),
+    path("cases/<public:public_id>/<slug:name>/", case_actions.act, name="case-act"),
+    path("evidence/<uuid:key>/", cases.document, name="evidence"),
+]
+APPROVALS = [
+    path("approvals/", approvals.index, name="approvals"),
+    path("approvals/<public:public_id>/", approvals.record, name="approval"),
+    path("approvals/<public:public_id>/decide/", approvals.decide, name="approval-decide"),
+    path(
+        "approvals/<public:public_id>/withdraw/",
+        approvals.take_back,
+        {"how": "withdraw"},
+        name="approval-withdraw",
+    ),
+    path(
+        "approvals/<public:public_id>/undo/",
+        approvals.take_back,
+        {"how": "undo"},
+        name="approval-undo",
+    ),
+]
+ACTS = [
+    path("payouts/new/", payout_actions.new, name="payout-new"),
+    path("payouts/<public:public_id>/<slug:name>/", payout_actions.act, name="payout-act"),
+    path("holds/<public:public_id>/release/", payout_actions.release_hold, name="hold-release"),
+    path(
+        "beneficiaries/<public:public_id>/bank-change/",
+        beneficiary_actions.bank_change,
+        name="bank-change",
+    ),
+    path(
+        "beneficiaries/<public:public_id>/<slug:name>/",
+        beneficiary_actions.act,
+        name="beneficiary-act",
+    ),
+]
+SETTINGS = [
+    path("settings/", policies.settings, name="settings"),
+    path("settings/people/", people.index, name="people"),
+    path("settings/people/roles/<uuid:key>/revoke/", people.revoke, name="role-revoke"),
+    path("settings/people/<slug:kind>/", people.propose, name="access-propose"),
+    path("settings/policies/", policies.index, name="policies"),
+    path("settings/policies/<slug:kind>/", policies.propose, name="policy-propose"),
+    path("inbox/dead/discard/", policies.discard, name="discard"),
+]
+
+urlpatterns = [path("", home.index, name="home"), *CASES, *APPROVALS, *ACTS, *SETTINGS]

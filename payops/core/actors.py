@@ -22,6 +22,12 @@ class Actor:
         if (self.person_id is None) == (not self.service):
             raise ValueError("an actor is one person or one service, never both or neither")
 
+    def human(self) -> UUID:
+        """The person's key, where only a person may act."""
+        if self.person_id is None:
+            raise PermissionError(f"the service {self.service} cannot do what a person must do")
+        return self.person_id
+
 
 def service(name: str, *, channel: str = "worker") -> Actor:
     return Actor(channel=channel, service=name)

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from payops.core import bulk
 from payops.core.actors import Actor
 from payops.core.models import AuditEvent, AuditSeal, Book
 
@@ -22,6 +23,7 @@ GENESIS = "0" * 64
 SEAL_BATCH_MAX = 5000
 SEALER_LOCK = 7_204_001
 LINKS_PAGE = 5000
+COLUMNS = tuple(f.attname for f in AuditEvent._meta.concrete_fields if f.name != "xid")
 HASHED_FIELDS = (
     "id",
     "book_id",
@@ -80,7 +82,13 @@ def event(
 
 def record(rows: Iterable[AuditEvent]) -> None:
     assert connection.in_atomic_block, "an audit row is written in the transaction of its act"
-    AuditEvent.objects.bulk_create(list(rows), batch_size=1000)
+    bulk.copy(AuditEvent._meta.db_table, COLUMNS, [_values(row) for row in rows])
+
+
+def _values(row: AuditEvent) -> list[Any]:
+    return [
+        json.dumps(row.evidence) if name == "evidence" else getattr(row, name) for name in COLUMNS
+    ]
 
 
 def canonical(row: AuditEvent) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def attach(
         sha256=hashlib.sha256(content).hexdigest(),
         data_key=key,
         ciphertext=crypto.seal(key, content),
-        added_by_id=actor.person_id,
+        added_by_id=actor.human(),
         created_at=now,
     )
     document.save(force_insert=True)

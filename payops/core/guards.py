@@ -7,6 +7,7 @@ code says. Rules that span nouns are in `payops/commands/guards.sql`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.apps import apps
 from django.db import models
@@ -79,7 +80,8 @@ def allowed_pairs(model: type[models.Model]) -> set[tuple[str, str]]:
     if not pairs:
         return set()
     born = set(getattr(model, "INITIAL_STATES", ()))
-    born.add(str(model._meta.get_field("state").get_default()))
+    states: Any = model._meta.get_field("state")
+    born.add(str(states.get_default()))
     return pairs | {("", state) for state in born}
 
 

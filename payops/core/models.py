@@ -6,6 +6,8 @@ sign-ins, grants and system events belong to the system book.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
@@ -64,7 +66,7 @@ class Person(Record):
     def __str__(self) -> str:
         return self.name
 
-    def roles_at(self, at) -> frozenset[Role]:
+    def roles_at(self, at: datetime) -> frozenset[Role]:
         grants = self.role_grants.filter(granted_at__lte=at).filter(
             Q(revoked_at=None) | Q(revoked_at__gt=at)
         )
@@ -76,8 +78,8 @@ class User(AbstractUser):
 
     person = models.ForeignKey(Person, PROTECT, null=True, related_name="logins")
     link_approval_id = models.CharField(max_length=40, blank=True, default="")
-    first_name = None
-    last_name = None
+    first_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]
 
     def get_full_name(self) -> str:
         return self.person.name if self.person else self.username

@@ -58,8 +58,8 @@ class StatefulModel(Record):
         abstract = True
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Any, values: Any) -> Self:
-        row = super().from_db(db, field_names, values)
+    def from_db(cls, db: str | None, field_names: Any, values: Any, **more: Any) -> Self:
+        row = super().from_db(db, field_names, values, **more)
         row._stored = _column_values(row)  # type: ignore[attr-defined]
         return row
 
@@ -82,7 +82,7 @@ class StatefulModel(Record):
 
 def transition_pairs(model: type[StatefulModel]) -> set[tuple[str, str]]:
     """The (from, to) pairs of the model's transitions, as the trigger and docs/states.md hold them."""
-    field: Any = model._meta.get_field("state")
+    field: Any = {f.name: f for f in model._meta.concrete_fields}["state"]
     assert isinstance(field, FSMField)
     return {(t.source, t.target) for t in field.get_all_transitions(model)}
 
@@ -158,7 +158,7 @@ def _update_where_state(
             [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows]
         )
     kinds = ["uuid", "text", *[str(field.db_type(connection)) for field in fields]]
-    names = [sql.Identifier(field.column) for field in fields]
+    names = [sql.Identifier(str(field.column)) for field in fields]
     values = [sql.Identifier(f"v{i}") for i in range(len(fields))]
     statement = sql.SQL(
         "UPDATE {table} AS t SET {sets} FROM unnest({arrays}) AS v(pk, old_state, {values})"

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from approvals import services as approvals
 from ledger import posting
 from payops.cases import services as cases
 from payops.cases.models import Case
@@ -93,11 +94,13 @@ class Batch:
     postings: list[posting.Posting] = field(default_factory=list)
     released: list[tuple[Book, str]] = field(default_factory=list)
     news: list[News] = field(default_factory=list)
+    voids: list[tuple[Payout, str]] = field(default_factory=list)
 
     def flush(self) -> dict[str, Case]:
         payments = list(self.changed_payments.values())
         state.save_many(payments, actor=self.actor, now=self.now, action="payment.recorded")
         opened = self._flush_cases()
+        self._flush_voids()
         if self.postings:
             posting.post_many(self.postings, actor=self.actor, now=self.now)
         for book in {book for book, _ in self.released}:
@@ -112,9 +115,22 @@ class Batch:
         for work in self.case_works:
             case = opened[work.finding.fingerprint]
             cases.append(case, work.lines, actor=self.actor, now=self.now)
+            case = cases.learn_cause(case, work.finding, actor=self.actor, now=self.now)
             if work.protect is not None:
                 protect_beneficiary(case, work.protect, actor=self.actor, now=self.now)
         return opened
+
+    def _flush_voids(self) -> None:
+        """What was shown to the approvers is no longer what would be posted (D6)."""
+        for payout, reason in self.voids:
+            for case in Case.objects.filter(book=payout.book, subject_id=payout.public_id):
+                approvals.void_open(
+                    book=payout.book,
+                    subject_id=case.public_id,
+                    reason=reason,
+                    actor=self.actor,
+                    now=self.now,
+                )
 
 
 def protect_beneficiary(case: Case, payout: Payout, *, actor: Actor, now: datetime) -> None:

@@ -83,7 +83,7 @@ def request_bank_change(
             reason=reason,
             actor=actor,
             now=now,
-            requested_by=Person.objects.get(pk=actor.person_id),
+            requested_by=Person.objects.get(pk=actor.human()),
             risk=seller.risk,
             consequences=[
                 {"kind": "change", "words": f"{seller.bank_masked} → {mask(details['account'])}"},
@@ -96,10 +96,15 @@ def request_bank_change(
         )
 
 
+def lock(beneficiary_id: str) -> Beneficiary:
+    """Taken before the approval's row, so that a request meanwhile waits (lock order)."""
+    return locks.row(Beneficiary, ids.parse(beneficiary_id, "be")[1])
+
+
 def apply_bank_change(approval: ApprovalRequest, actor: Actor, now: datetime) -> None:
     """Put the approved details in force, unverified and cooling down (inside a transaction)."""
     facts: dict[str, Any] = approval.facts
-    seller = locks.row(Beneficiary, ids.parse(approval.subject_id, "be")[1])
+    seller = lock(approval.subject_id)
     if seller.bank_hash != facts["bank_hash_before"]:
         raise BankChangeRefused("the details on file changed meanwhile; ask again")
     seller.bank_ciphertext = base64.b64decode(facts["sealed"])

@@ -334,7 +334,7 @@ Better with your own copy of the anchored heads (mailed or kept outside the syst
 
 Take the verifier from a source you trust when you do not trust who gave you the pack.
 
-manifest.json   sha256 of every other file; its own sha256 is in the audit trail (evidence_pack.made)
+manifest.json   sha256 of every other file; its own is in the audit row evidence_pack.made
 chain.json      the chain: records, links between them, the story, short answers
 chain.csv       the story in {lines} lines, oldest first
 audit.jsonl     the audit rows concerned, each with its seal

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from approvals.models import ApprovalRequest
 from ledger import posting
-from ledger.errors import LedgerRefused
+from ledger.errors import LedgerBusy, LedgerError
 from payops.cases import services as cases
 from payops.cases.models import Case, RunbookRun, RunbookStep
 from payops.core import clock, ids, locks, state
@@ -123,8 +123,8 @@ def _compensate(context: StepContext) -> dict[str, Any]:
     entry = payout_postings.compensation(payout, refs, payout.failed_at or context.now)
     try:
         outcome = posting.post(entry, actor=context.actor, now=context.now)
-    except LedgerRefused as refusal:
-        raise StepRefused(f"the journal refused the entry: {refusal}") from refusal
+    except LedgerError as refusal:
+        raise _stop_or_retry(refusal) from refusal
     if template[0] == "payout.failed":
         payout.confirm_failed()
     else:
@@ -137,6 +137,13 @@ def _compensate(context: StepContext) -> dict[str, Any]:
         evidence={"entry_id": outcome.entry_public_id, "approval_id": context.run.approval_id},
     )
     return {"entry": outcome.entry_public_id, "replayed": outcome.replayed}
+
+
+def _stop_or_retry(refusal: LedgerError) -> Exception:
+    """A busy database is tried again; every other refusal stops the run and tells people (PX-11)."""
+    if type(refusal) is LedgerBusy:
+        return refusal
+    return StepRefused(f"the journal refused the entry: {refusal}")
 
 
 def _ticket(context: StepContext) -> dict[str, Any]:
@@ -205,8 +212,8 @@ def _post_release(context: StepContext) -> str:
             actor=context.actor,
             now=context.now,
         )
-    except LedgerRefused as refusal:
-        raise StepRefused(f"the journal refused the entry: {refusal}") from refusal
+    except LedgerError as refusal:
+        raise _stop_or_retry(refusal) from refusal
     return outcome.entry_public_id
 
 

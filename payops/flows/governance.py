@@ -72,7 +72,7 @@ def propose(
             reason=reason,
             actor=actor,
             now=now,
-            requested_by=Person.objects.get(pk=actor.person_id),
+            requested_by=Person.objects.get(pk=actor.human()),
             barred=_barred(kind, checked),
         )
 
@@ -82,6 +82,8 @@ def on_decided(approval: ApprovalRequest, now: datetime) -> None:
     if approval.state != ApprovalRequest.State.APPROVED or approval.executed_at is not None:
         return
     with transaction.atomic(durable=True):
+        if approval.kind == beneficiary.KIND:
+            beneficiary.lock(approval.subject_id)
         if approval.kind == policy_changes.KIND:
             policy_changes.activate_policy(request_id=approval.pk, actor=ACTOR, now=now)
             return
@@ -126,14 +128,14 @@ def _propose_policy(
                 reason=reason,
                 actor=actor,
                 now=now,
-                requested_by=Person.objects.get(pk=actor.person_id),
+                requested_by=Person.objects.get(pk=actor.human()),
             )
     except policies.PolicyError as error:
         raise ChangeRefused(f"the proposed table cannot be applied: {error}") from error
 
 
 def _check_role(facts: dict[str, Any]) -> dict[str, Any]:
-    person = Person.objects.filter(pk=facts.get("person_id")).first()
+    person = Person.objects.filter(pk=str(facts.get("person_id", ""))).first()
     if person is None or facts.get("role") not in {role.value for role in Role}:
         raise ChangeRefused("a role grant names a person and one of the known roles")
     if person.role_grants.filter(role=facts["role"], revoked_at=None).exists():
@@ -151,7 +153,7 @@ def _check_person(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_login(facts: dict[str, Any]) -> dict[str, Any]:
-    person = Person.objects.filter(pk=facts.get("person_id")).first()
+    person = Person.objects.filter(pk=str(facts.get("person_id", ""))).first()
     username = str(facts.get("username", "")).strip().lower()
     if person is None or not 2 <= len(username) <= 60 or not username.isascii():
         raise ChangeRefused("a login link names a person and a login of 2 to 60 ASCII characters")

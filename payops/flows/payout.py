@@ -8,7 +8,7 @@ dispatch. Serves PX-4, PX-6, PX-13, PX-15, AP-1, D2, D5, D6, D14, I7, I8, I13.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -69,11 +69,11 @@ def request_payout(*, ask: PayoutAsk, actor: Actor, now: datetime) -> Payout:
 
 def ask_release(ask: PayoutAsk, *, actor: Actor, now: datetime) -> Payout:
     """`request_payout` inside the caller's transaction (the runbook's re-issue step)."""
+    beneficiary = locks.row(Beneficiary, ask.beneficiary.pk)
     known = Payout.objects.filter(book=ask.account.book, request_key=ask.request_key).first()
     if known is not None:
         return _same_request(known, ask)
     _check_ask(ask)
-    beneficiary = locks.row(Beneficiary, ask.beneficiary.pk)
     payout = Payout(
         book=ask.account.book,
         account=ask.account,
@@ -223,6 +223,9 @@ def _begin(payout_id: UUID, now: datetime) -> ProviderCall | None:
         locks.row(Beneficiary, seller)
         payout = locks.row(Payout, payout_id)
         if payout.state == State.APPROVED:
+            window = next_submission_window(payout.account, now)
+            if window > now:
+                raise Postpone(f"{payout.account}'s cutoff has passed", window)
             if not _release(payout, now):
                 return None
             intent = intents.open_intent(payout, actor=ACTOR, now=now)
@@ -356,14 +359,17 @@ def _record(payout_id: UUID, call: ProviderCall, outcome: CallOutcome, now: date
         absent = call.operation == "find" and outcome.kind == "failed"
         finished = intents.finish_attempt(call.pk, outcome, word=ABSENT if absent else outcome.kind)
         stale = finished.fence != intent.fence
-        if stale or payout.state not in (State.DISPATCHING, State.UNKNOWN):
+        if payout.state not in (State.DISPATCHING, State.UNKNOWN):
+            _compare_late(payout, outcome, now)
+            return
+        if stale:
             return
         settled = _apply_outcome(payout, intent, finished, outcome, now)
     if not settled:
         words = outcome.error_code or outcome.status_code or finished.outcome
         raise Postpone(
             f"payout {payout.merchant_ref}: {finished.operation} ended {words}; verified later",
-            now + backoff(finished.attempt),
+            now + max(backoff(finished.attempt), timedelta(seconds=outcome.retry_after_s or 0)),
         )
 
 
@@ -392,6 +398,13 @@ def _apply_outcome(
     return outcome.kind == "mismatch"
 
 
+def _compare_late(payout: Payout, outcome: CallOutcome, now: datetime) -> None:
+    """An event was faster than our own response, which must still tell the same."""
+    told = outcome.provider_ref or payout.provider_ref
+    if outcome.kind == "mismatch" or told != payout.provider_ref:
+        _open_mismatch(payout, outcome, now)
+
+
 def _refuse(payout: Payout, intent: Intent, outcome: CallOutcome, now: datetime) -> None:
     words = f"refused by {payout.account}: {outcome.error_code or outcome.status_code}"
     intent.refuse(outcome=words[:240])
@@ -412,7 +425,8 @@ def _park(payout: Payout, intent: Intent, now: datetime) -> None:
 def _open_mismatch(payout: Payout, outcome: CallOutcome, now: datetime) -> None:
     words = (
         f"Payout {payout.merchant_ref} is {payout.amount}, the provider answered "
-        f"{outcome.echo_amount} for {outcome.echo_reference or 'no reference'}"
+        f"{outcome.echo_amount} for {outcome.echo_reference or 'no reference'} "
+        f"({outcome.provider_ref or 'no id'})"
     )
     _open(payout, "provider_mismatch", words, now)
 

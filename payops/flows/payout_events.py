@@ -8,12 +8,11 @@ WH-10, WH-11, D8, F29, F31.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 from django.db.models import Q
 
-from approvals import services as approvals
 from payops.cases import services as cases
 from payops.cases.models import Case
 from payops.cases.services import Finding, Line
@@ -27,6 +26,7 @@ from payops.payments.models import Payout
 
 State = Payout.State
 RULE = "payout_failure"
+NO_CODE = "returned"
 
 
 def find(works: Sequence[EventWork]) -> dict[UUID, Payout]:
@@ -61,7 +61,7 @@ def apply(batch: Batch, work: EventWork) -> None:
         )
         return
     payout = batch.payouts[key]
-    if _amount_differs(batch, work, payout):
+    if _differs(batch, work, payout):
         return
     _learn_provider_ref(batch, work, payout)
     HANDLERS[work.said.kind](batch, work, payout)
@@ -123,7 +123,7 @@ def _paid_after_failure(batch: Batch, work: EventWork, payout: Payout) -> None:
         batch.postings.append(
             payout_postings.money_back(payout, work.refs(), work.occurred_at, decided=False)
         )
-    _void_pending_decision(batch, payout, "an older paid event changed what would be posted")
+    batch.voids.append((payout, "an older paid event changed what would be posted"))
     _to_case(batch, work, payout, "the provider had paid it before it failed: a late failure")
 
 
@@ -143,6 +143,8 @@ def _paid_after_decision(batch: Batch, work: EventWork, payout: Payout) -> None:
 
 def _failed(batch: Batch, work: EventWork, payout: Payout) -> None:
     if payout.failed_at is not None and payout.state != State.PAID:
+        if payout.failure_code == NO_CODE and work.said.failure_code:
+            _learn_cause(batch, work, payout)
         _to_case(batch, work, payout, f"the failure was told again: {work.said.raw_type}")
         work.done("the payout's failure is known; added to its case", payout.public_id)
         return
@@ -184,7 +186,7 @@ def _returned(batch: Batch, work: EventWork, payout: Payout) -> None:
     if payout.state == State.PAID:
         payout.fall_into_exception(
             at=work.occurred_at,
-            code=work.said.failure_code or "returned",
+            code=work.said.failure_code or NO_CODE,
             message=(work.said.failure_message or "the money came back")[:240],
             movement_ref="",
         )
@@ -194,9 +196,7 @@ def _returned(batch: Batch, work: EventWork, payout: Payout) -> None:
     )
     _save(batch, work, payout, "payout.money_back")
     if not decided:
-        _void_pending_decision(
-            batch, payout, "the money came back and changed what would be posted"
-        )
+        batch.voids.append((payout, "the money came back and changed what would be posted"))
     _to_case(batch, work, payout, f"{work.said.raw_type}: the money is back")
     work.done("money back recorded", payout.public_id)
 
@@ -229,15 +229,31 @@ def _learn_provider_ref(batch: Batch, work: EventWork, payout: Payout) -> None:
         return
     payout.accept(provider_ref=work.said.provider_ref)
     _save(batch, work, payout, "payout.accepted")
+    known = payout_known(work.account.address, payout.provider_ref)
+    batch.released.append((payout.book, known))
     intents.confirm(payout, actor=batch.actor, now=batch.now, trace_id=work.event.trace_id)
 
 
-def _amount_differs(batch: Batch, work: EventWork, payout: Payout) -> bool:
-    """Other figures than ours are a case, never a success; nothing is applied."""
-    said = work.said.amount
-    if said is None or said == payout.amount:
+def _learn_cause(batch: Batch, work: EventWork, payout: Payout) -> None:
+    """The return came before the failure that caused it: the code counts as if told first."""
+    payout.failure_code = work.said.failure_code or ""
+    payout.failure_message = (work.said.failure_message or "")[:240]
+    _save(batch, work, payout, "payout.cause_learned")
+    batch.voids.append((payout, "the provider named the cause of the failure"))
+
+
+def _differs(batch: Batch, work: EventWork, payout: Payout) -> bool:
+    """Another amount or another movement than ours is a case, never a success; nothing is applied.
+    """
+    said, ref = work.said.amount, work.said.provider_ref
+    if payout.provider_ref and ref != payout.provider_ref:
+        words = (
+            f"the event is about {ref}, payout {payout.merchant_ref} is {payout.provider_ref} there"
+        )
+    elif said is not None and said != payout.amount:
+        words = f"the event says {said}, payout {payout.merchant_ref} is {payout.amount}"
+    else:
         return False
-    words = f"the event says {said}, payout {payout.merchant_ref} is {payout.amount}"
     finding = Finding(
         book=payout.book,
         rule="provider_mismatch",
@@ -272,18 +288,6 @@ def _append_line(batch: Batch, case: Case, line: Line) -> None:
     cases.append(case, [line], actor=batch.actor, now=batch.now)
 
 
-def _void_pending_decision(batch: Batch, payout: Payout, reason: str) -> None:
-    """What was shown to the approvers is no longer what would be posted (D6)."""
-    for case in Case.objects.filter(subject_id=payout.public_id, rule=RULE):
-        approvals.void_open(
-            book=payout.book,
-            subject_id=case.public_id,
-            reason=reason,
-            actor=batch.actor,
-            now=batch.now,
-        )
-
-
 def _period(payout: Payout, work: EventWork) -> str:
     first = payout.failed_at or work.occurred_at
     return clock.period_of(clock.business_day(first, time_zone=payout.book.time_zone))
@@ -314,7 +318,7 @@ def _our_key(work: EventWork) -> UUID | None:
         return None
 
 
-def _match(work: EventWork, known: Sequence[Payout]) -> Payout | None:
+def _match(work: EventWork, known: Iterable[Payout]) -> Payout | None:
     own, key = [p for p in known if p.account_id == work.account.pk], _our_key(work)
     for fits in (
         lambda p: p.pk == key,

@@ -9,7 +9,7 @@ approval is void and the case returns to its owner. Serves PX-1 to PX-12, RB-1 t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,16 +24,20 @@ from payops.cases.services import CaseRefused, Finding, Line
 from payops.core import clock, ids, locks, state
 from payops.core.actors import Actor, service
 from payops.core.models import Message, Person
+from payops.core.queues import Postpone
 from payops.flows import exception_steps, fx, payout_postings, runbook
+from payops.flows.batch import protect_beneficiary
 from payops.flows.payout import consequence_of
 from payops.flows.resolutions import RESOLUTIONS
 from payops.payments.models import Beneficiary, Payout
 from payops.payments.services import cooled_down, verification_is_newer
 from payops.psp import registry
+from payops.psp.base import FailureCause
 
 ACTOR = service("payout-exception")
 KIND = "payout_exception"
 RULE = "payout_failure"
+FINISH_WAIT = timedelta(seconds=5)
 PROPOSABLE = (Case.State.OPEN, Case.State.TRIAGED, Case.State.WAITING)
 
 
@@ -82,7 +86,7 @@ def propose(
         plan = preview(case=case, resolution=resolution, hold_beneficiary=hold_beneficiary, now=now)
         if plan.refusals:
             raise CaseRefused(" ".join(plan.refusals))
-        requester = Person.objects.get(pk=actor.person_id)
+        requester = Person.objects.get(pk=actor.human())
         approval = approvals.request_approval(
             book=case.book,
             kind=KIND,
@@ -154,6 +158,8 @@ def on_reissue_paid(batch: list[Message], now: datetime) -> None:
         original = reissued.reissue_of
         assert original is not None
         open_cases = Case.objects.filter(subject_id=original.public_id, rule=RULE)
+        if open_cases.filter(state=Case.State.EXECUTING).exists():
+            raise Postpone("the runbook that re-issued has not finished", now + FINISH_WAIT)
         waiting = open_cases.filter(state=Case.State.WAITING).values_list("pk", flat=True)
         for case in locks.rows(Case, waiting).values():
             _resolve(case, f"re-issued as {reissued.merchant_ref}, which was paid", ACTOR, now)
@@ -195,27 +201,28 @@ def dismiss(*, case_id: UUID, reason: str, actor: Actor, now: datetime) -> Case:
 def open_members(*, case_id: UUID, actor: Actor, now: datetime) -> int:
     """Open the single cases a storm was gathered into; answers how many (D11)."""
     with transaction.atomic(durable=True):
+        members = CaseEntry.objects.filter(case_id=case_id, kind="storm_member")
+        keys = [ids.parse(m.refers_to, "po")[1] for m in members if m.refers_to.startswith("po_")]
+        sellers = Payout.objects.filter(pk__in=keys).values_list("beneficiary_id", flat=True)
+        locks.rows(Beneficiary, sellers)
+        waiting = [p for p in locks.rows(Payout, keys).values() if p.state == p.State.EXCEPTION]
         systemic = locks.row(Case, case_id)
         if systemic.rule != "systemic" or systemic.state in Case.CLOSED:
             raise CaseRefused(f"{systemic.public_id} is not an open systemic case")
-        members = CaseEntry.objects.filter(case=systemic, kind="storm_member")
-        keys = [ids.parse(m.refers_to, "po")[1] for m in members if m.refers_to.startswith("po_")]
-        waiting = Payout.objects.filter(pk__in=keys, state=Payout.State.EXCEPTION)
-        findings = [finding_of(payout, now) for payout in waiting.select_related("beneficiary")]
-        for finding in findings:
-            cases.open_split(finding, actor=actor, now=now)
+        for payout in waiting:
+            case = cases.open_split(finding_of(payout, now), actor=actor, now=now)
+            protect_beneficiary(case, payout, actor=actor, now=now)
         systemic.resolve(at=now)
-        words = f"{len(findings)} single cases opened"
+        words = f"{len(waiting)} single cases opened"
         state.save(systemic, actor=actor, now=now, action="case.split", reason=words)
-        cases.append(systemic, [Line("closed", "split", words)], actor=actor, now=now)
-        return len(findings)
+        line = Line("closed", f"split:{now.isoformat()}", words)
+        cases.append(systemic, [line], actor=actor, now=now)
+        return len(waiting)
 
 
 def finding_of(payout: Payout, now: datetime, trace_id: str = "") -> Finding:
     """The finding of a failed or returned payout; its period is that of the first failure (D10)."""
-    cause = registry.failure_cause(
-        provider=payout.account.provider, code=payout.failure_code or None
-    )
+    cause = _cause_of(payout)
     first = clock.business_day(payout.failed_at or now, time_zone=payout.book.time_zone)
     return Finding(
         book=payout.book,
@@ -237,6 +244,12 @@ def finding_of(payout: Payout, now: datetime, trace_id: str = "") -> Finding:
 _NO_REFS = posting.Refs()
 
 
+def _cause_of(payout: Payout) -> FailureCause:
+    return registry.failure_cause(
+        provider=payout.account.provider, code=payout.failure_code or None
+    )
+
+
 def _payout_of(case: Case) -> Payout:
     if case.rule != RULE:
         raise CaseRefused(f"{case.public_id} is about {case.rule}, not about a failed payout")
@@ -254,7 +267,7 @@ def _objections(
     chosen = RESOLUTIONS.get(resolution)
     if chosen is None:
         return [f"{resolution!r} is not a resolution: {', '.join(RESOLUTIONS)}."], []
-    if case.disposition not in chosen.dispositions:
+    if _cause_of(payout).disposition not in chosen.dispositions:
         refusals.append(
             f"“{chosen.label}” is not open for a cause of compliance ({payout.failure_code})."
         )
@@ -279,9 +292,7 @@ def _reissue_objections(payout: Payout, now: datetime) -> list[str]:
         )
     if not cooled_down(seller, now):
         found.append(f"New bank details cool down until {seller.payable_from:%Y-%m-%d %H:%M} UTC.")
-    cause = registry.failure_cause(
-        provider=payout.account.provider, code=payout.failure_code or None
-    )
+    cause = _cause_of(payout)
     if cause.disposition == "new_details" and seller.bank_changed_at <= failed_at:
         found.append(
             f"{cause.words} The same details cannot succeed; request new bank details first."

@@ -61,13 +61,14 @@ def compensation_template(payout: Payout) -> tuple[str, str]:
 def _posting(
     payout: Payout, event_class: str, refs: posting.Refs, at: datetime, *, variant: str = ""
 ) -> posting.Posting:
-    measures = {pair.measure for pair in matrix.row_of(event_class).variants[variant]}
+    row = matrix.row_of(event_class)
+    measures = {pair.measure for pair in row.variants[variant]}
     refs = replace(
         refs,
         payout_id=payout.public_id,
         psp_reference=refs.psp_reference or payout.provider_ref,
         merchant_reference=payout.merchant_ref,
-        approval_id=refs.approval_id or payout.approval_id,
+        approval_id=refs.approval_id or ("" if row.template else payout.approval_id),
     )
     return posting.Posting(
         book=payout.book,

@@ -8,8 +8,8 @@ dead-lettered. Serves WH-4 to WH-11, WH-17, WH-24, WH-29.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from payops.cases import services as cases
@@ -18,7 +18,7 @@ from payops.cases.services import Finding, Line
 from payops.core import audit, clock, crypto, ids, locks
 from payops.core.actors import service
 from payops.core.models import Book, Message
-from payops.core.queues import StructuralMismatch
+from payops.core.queues import Postpone, StructuralMismatch
 from payops.flows import payment_events, payout_events
 from payops.flows.batch import Batch, EventWork
 from payops.payments.models import Beneficiary, Payment, Payout
@@ -29,6 +29,7 @@ from payops.webhooks.models import Delivery, Payload, ProviderEvent
 ACTOR = service("provider-events")
 UNPARSEABLE = "unparseable"
 NO_MEANING = "no meaning here yet"
+REPEAT_WAIT = timedelta(seconds=2)
 
 
 def process(events: list[ProviderEvent], now: datetime) -> None:
@@ -38,6 +39,10 @@ def process(events: list[ProviderEvent], now: datetime) -> None:
     _lock_subjects(batch, works)
     for work in works:
         _apply(batch, work)
+    released = {(book.pk, key) for book, key in batch.released}
+    for work in works:
+        if (work.event.book_id, work.event.waits_for) in released:
+            _apply(batch, work)
     batch.flush()
 
 
@@ -46,6 +51,8 @@ def note_repeat(messages: list[Message], now: datetime) -> None:
     keys = [ids.parse(message.payload["delivery_id"], "wd")[1] for message in messages]
     deliveries = Delivery.objects.filter(pk__in=keys).select_related("book", "account")
     events = _events_of(deliveries)
+    if any(event.state == ProviderEvent.State.RECEIVED for event in events.values()):
+        raise Postpone("the event itself is not decided yet", now + REPEAT_WAIT)
     rows, lines = [], []
     for delivery in sorted(deliveries, key=lambda d: d.pk):
         event = events[(delivery.account_id, delivery.dedupe_key)]
@@ -98,7 +105,7 @@ def _apply(batch: Batch, work: EventWork) -> None:
         work.ignore(work.said.reason or f"{kind}: {NO_MEANING}", reprocessable=kind != "ignored")
 
 
-def _events_of(deliveries: Sequence[Delivery]) -> dict[tuple[UUID, str], ProviderEvent]:
+def _events_of(deliveries: Iterable[Delivery]) -> dict[tuple[UUID, str], ProviderEvent]:
     keys = {delivery.dedupe_key for delivery in deliveries}
     accounts = {delivery.account_id for delivery in deliveries}
     found = ProviderEvent.objects.filter(account_id__in=accounts, dedupe_key__in=keys)
@@ -127,8 +134,7 @@ def _append_repeats(lines: list[tuple[ProviderEvent, Delivery]], now: datetime) 
     for case in Case.objects.filter(subject_id__in=subjects).order_by("created_at"):
         latest[case.subject_id] = case
     for event, delivery in lines:
-        case = latest.get(event.subject_id)
-        if case is not None:
+        if event.subject_id in latest:
             line = Line(
                 "duplicate",
                 f"delivery:{delivery.public_id}",
@@ -136,7 +142,7 @@ def _append_repeats(lines: list[tuple[ProviderEvent, Delivery]], now: datetime) 
                 event.public_id,
                 at=delivery.created_at,
             )
-            cases.append(case, [line], actor=ACTOR, now=now)
+            cases.append(latest[event.subject_id], [line], actor=ACTOR, now=now)
 
 
 def _open_conflict(event: ProviderEvent, delivery: Delivery, now: datetime) -> None:

@@ -23,6 +23,7 @@ from payops.core import audit, clock
 from payops.core.actors import Actor
 
 Status = RunbookStep.Status
+STEP_ATTEMPTS_MAX = 12
 
 
 class StepRefused(Exception):
@@ -112,7 +113,7 @@ def resume(*, runbook: Runbook, run: RunbookRun, actor: Actor) -> bool:
 def _run_step(
     runbook: Runbook, step: Step, run: RunbookRun, row: RunbookStep, actor: Actor
 ) -> bool:
-    _count_attempt(row)
+    attempts = _count_attempt(row)
     try:
         answer = step.asks(run) if step.asks else {}
         with transaction.atomic(durable=True):
@@ -133,15 +134,19 @@ def _run_step(
         return False
     except Exception as error:
         _note_error(row, error)
-        raise
+        if attempts < STEP_ATTEMPTS_MAX:
+            raise
+        _stop(runbook, run, row, f"given up after {attempts} attempts: {error}", actor)
+        return False
 
 
-def _count_attempt(row: RunbookStep) -> None:
+def _count_attempt(row: RunbookStep) -> int:
     with transaction.atomic(durable=True):
         held = RunbookStep.objects.select_for_update().get(pk=row.pk)
         if held.status != Status.DONE:
             held.attempts += 1
             held.save(update_fields=["attempts"])
+        return held.attempts
 
 
 def _note_error(row: RunbookStep, error: Exception) -> None:

@@ -19,13 +19,13 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from payops.core import clock
+from payops.core.lanes import LANES
 from payops.core.models import ScheduleSlot
 from payops.core.topics import topic_table
 
 log = logging.getLogger(__name__)
 
 BROKER_TIMEOUT_S = 0.5
-LANES = ("high", "standard", "bulk", "housekeeping")
 SLOTS_READ = 200
 SEALED_WITHIN = timedelta(seconds=60)
 STARTED_WITHIN = timedelta(minutes=5)
@@ -59,9 +59,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
         parts |= _read(now)
     ready = ready and parts["migrations"]["state"] == "ready"
     answer = {"ready": ready, "at": now.isoformat(timespec="seconds"), "parts": parts}
-    return JsonResponse(
-        answer, status=200 if ready else 503, headers={"Cache-Control": "no-store"}
-    )
+    return JsonResponse(answer, status=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
 
 def _database() -> dict[str, Any]:

@@ -26,5 +26,5 @@ class WebhookEdge:
             return self.get_response(request)
         address = ADDRESS.fullmatch(request.path_info)
         if address is None:
-            return HttpResponse(status=404)
+            return HttpResponse(status=404, headers={"Content-Length": "0"})
         return receive(request, provider=address[1], account=address[2])

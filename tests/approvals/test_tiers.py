@@ -191,6 +191,21 @@ def test_given_approvals_stay_but_no_longer_suffice_when_the_day_grows() -> None
     ]
 
 
+def test_a_tier_once_decided_under_is_kept_when_the_day_shrinks() -> None:
+    """D2: seats are added, never removed, by what others take back."""
+    request = ask("4000.00", cumulative_key="be_1", risk="raised")
+    other = ask("4000.00", cumulative_key="be_1")
+    assert vote(request, "marco").kind == "recorded"
+    assert fresh(request).seats == [*MIDDLE, *TOP]
+
+    _take_back(other, "withdraw")
+    with pytest.raises(refusals.NotYourDecision, match="the tier middle reached before is kept"):
+        vote(request, "lena")
+
+    assert vote(request, "chen").kind == "recorded"
+    assert vote(request, "sofia").kind == "approved"
+
+
 @pytest.mark.parametrize(
     "other", [{"cumulative_key": "be_other"}, {"kind": "payout_release"}, {"now": "tomorrow"}]
 )

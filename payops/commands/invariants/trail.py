@@ -71,7 +71,7 @@ def transitions_published(moment: Moment) -> Finding:
             "{} went from {} to {}, which is not in the table",
             CHANGES.format(history=history) + " SELECT payops_public_id(%s, id),"
             " coalesce(nullif(was, ''), 'nothing'), state FROM told WHERE was <> state"
-            " AND NOT (was || '>' || state) = ANY (%s) ORDER BY id",
+            " AND NOT (was || '>' || state) = ANY (%s) ORDER BY id, was",
             [prefix, sorted(allowed)],
         )
         finding.break_each(

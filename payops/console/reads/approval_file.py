@@ -18,6 +18,7 @@ from approvals.tiers import band_words, seat_words
 from payops.console.formats import Fact, address_of
 from payops.console.reads.case_file import Document, documents_of
 from payops.console.reads.previews import Preview, preview_of
+from payops.console.templatetags.payops_tags import money_text
 from payops.core.models import Person
 from payops.core.money import Money
 from payops.core.roles import LABELS, Role
@@ -101,6 +102,12 @@ class ApprovalFile:
     rejections: list[ApprovalDecision]
     may_withdraw: bool
     may_undo: bool
+
+    @property
+    def amount_text(self) -> str:
+        if self.request.amount_minor is None:
+            return ""
+        return money_text(self.request.amount_minor, self.request.currency)
 
     @property
     def roles(self) -> list[tuple[str, str]]:

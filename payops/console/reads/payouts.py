@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,20 +12,35 @@ from compliance.models import GateDecision
 from payops.cases.models import Case
 from payops.console import wording
 from payops.console.changes import PAYOUT_LABELS, Change, changes_of
+from payops.console.exports import Columns
 from payops.console.filters import Control, Filters, amount_within, choices
 from payops.console.formats import Fact, facts_of, id_fact
 from payops.console.reads import related
 from payops.console.reads.related import ApprovalRow, EntryRow, HoldRow
 from payops.core.ids import UnknownId, parse
 from payops.core.models import Book, ProviderAccount
-from payops.core.money import Money
 from payops.payments.models import Beneficiary, Hold, Intent, Payout, ProviderCall
 from payops.webhooks.models import ProviderEvent
 
-CSV_HEAD = (
-    "id merchant_ref state amount currency beneficiary beneficiary_ref provider account "
-    "provider_ref held failure_code requested_by requested_at expected_on paid_at failed_at"
-).split()
+CSV: Columns = (
+    ("id", "public_id"),
+    ("merchant_ref", "merchant_ref"),
+    ("state", "state"),
+    ("amount", "amount"),
+    ("currency", "currency"),
+    ("beneficiary", "beneficiary.name"),
+    ("beneficiary_ref", "beneficiary.reference"),
+    ("provider", "account.provider"),
+    ("account", "account.slug"),
+    ("provider_ref", "provider_ref"),
+    ("held", lambda payout: "yes" if payout.held else "no"),
+    ("failure_code", "failure_code"),
+    ("requested_by", "requested_by.name"),
+    ("requested_at", "created_at"),
+    ("expected_on", "expected_on"),
+    ("paid_at", "paid_at"),
+    ("failed_at", "failed_at"),
+)
 
 
 def controls(book: Book) -> list[Control]:
@@ -90,28 +104,6 @@ def key_of(prefix: str, text: str) -> Any:
         return parse(text, prefix)[1]
     except UnknownId:
         return None
-
-
-def csv_cells(payout: Any) -> Sequence[object]:
-    return (
-        payout.public_id,
-        payout.merchant_ref,
-        payout.state,
-        payout.amount,
-        payout.currency,
-        payout.beneficiary.name,
-        payout.beneficiary.reference,
-        payout.account.provider,
-        payout.account.slug,
-        payout.provider_ref,
-        "yes" if payout.held else "no",
-        payout.failure_code,
-        payout.requested_by.name,
-        payout.created_at,
-        payout.expected_on,
-        payout.paid_at,
-        payout.failed_at,
-    )
 
 
 @dataclass(frozen=True, slots=True)

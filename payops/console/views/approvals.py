@@ -59,7 +59,9 @@ def index(request: HttpRequest) -> HttpResponse:
     if tab == "decided":
         rows = ApprovalRequest.objects.exclude(state=ApprovalRequest.State.PENDING)
         rows = _readable(request, rows).select_related("requested_by", "book")
-        context["page"] = paging.keyset(rows.prefetch_related("decisions__person"), query=request.GET)
+        context["page"] = paging.keyset(
+            rows.prefetch_related("decisions__person"), query=request.GET
+        )
         context["rows"] = context["page"].rows
     else:
         items = _items(request, person, now)
@@ -117,9 +119,7 @@ def approval_page(
 ) -> HttpResponse:
     person = request.user.person
     if not _reads(request, row):
-        why = (refusals or {}).get("form") or selectors.eligibility(
-            row, person, request.now
-        ).reason
+        why = (refusals or {}).get("form") or selectors.eligibility(row, person, request.now).reason
         return errors.refused(request, status=403, heading="Not yours to decide", text=why)
     shown = files.approval_file(row, person, request.now)
     context = {

@@ -87,9 +87,7 @@ ACTS = {
     "close": CaseAct(
         Act.PROPOSE_RESOLUTION,
         lambda r: forms.CloseForm(r.POST),
-        lambda r, c, said: payout_exception.resolve_waiting(
-            reason=said["reason"], **_common(r, c)
-        ),
+        lambda r, c, said: payout_exception.resolve_waiting(reason=said["reason"], **_common(r, c)),
         "Case closed.",
     ),
     "dismiss": CaseAct(
@@ -148,7 +146,7 @@ def assign_selected(request: HttpRequest) -> HttpResponseBase:
 
 
 def _assign_one(request: HttpRequest, public_id: str, person_id: UUID | None) -> str:
-    """"" or why this one was refused."""
+    """ "" or why this one was refused."""
     try:
         key = Case.key_of(public_id)
     except UnknownId as error:

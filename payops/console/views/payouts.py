@@ -21,9 +21,8 @@ def index(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         return exports.csv_response(
             request,
             name="payouts",
-            head=reads.CSV_HEAD,
             rows=rows.order_by("-created_at", "-pk").iterator(chunk_size=exports.CHUNK),
-            cells=reads.csv_cells,
+            columns=reads.CSV,
         )
     page = paging.keyset(rows, query=request.GET)
     return render(request, "console/payouts.html", {"filters": wanted, "page": page})

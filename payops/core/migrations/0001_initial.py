@@ -4,444 +4,1026 @@ import django.contrib.auth.models
 import django.contrib.auth.validators
 import django.db.models.deletion
 import django.utils.timezone
-import payops.core.clock
-import payops.core.ids
-import payops.core.records
 import simple_history.models
 from django.conf import settings
 from django.db import migrations, models
 
+import payops.core.clock
+import payops.core.ids
+import payops.core.records
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Book',
+            name="Book",
             fields=[
-                ('id', models.UUIDField(default=payops.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('code', models.SlugField(max_length=32, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('reporting_currency', models.CharField(default='EUR', max_length=3)),
-                ('time_zone', models.CharField(default='Europe/Berlin', max_length=64)),
-                ('late_event_policy', models.CharField(choices=[('first_open_day', 'first_open_day'), ('block', 'block'), ('approve', 'approve')], default='first_open_day', max_length=16)),
-                ('case_storm_cap', models.PositiveIntegerField(default=25)),
-                ('case_storm_window_s', models.PositiveIntegerField(default=60)),
-                ('protective_hold', models.BooleanField(default=True)),
-                ('hold_rollback_allowed', models.BooleanField(default=True)),
-                ('typed_confirmation_above_minor', models.BigIntegerField(default=1000000)),
-                ('bank_detail_cooldown_hours', models.PositiveIntegerField(default=24)),
-                ('is_system', models.BooleanField(default=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=payops.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("code", models.SlugField(max_length=32, unique=True)),
+                ("name", models.CharField(max_length=120)),
+                ("reporting_currency", models.CharField(default="EUR", max_length=3)),
+                ("time_zone", models.CharField(default="Europe/Berlin", max_length=64)),
+                (
+                    "late_event_policy",
+                    models.CharField(
+                        choices=[
+                            ("first_open_day", "first_open_day"),
+                            ("block", "block"),
+                            ("approve", "approve"),
+                        ],
+                        default="first_open_day",
+                        max_length=16,
+                    ),
+                ),
+                ("case_storm_cap", models.PositiveIntegerField(default=25)),
+                ("case_storm_window_s", models.PositiveIntegerField(default=60)),
+                ("protective_hold", models.BooleanField(default=True)),
+                ("hold_rollback_allowed", models.BooleanField(default=True)),
+                ("typed_confirmation_above_minor", models.BigIntegerField(default=1000000)),
+                ("bank_detail_cooldown_hours", models.PositiveIntegerField(default=24)),
+                ("is_system", models.BooleanField(default=False)),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='Person',
+            name="Person",
             fields=[
-                ('id', models.UUIDField(default=payops.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('name', models.CharField(max_length=120)),
-                ('email', models.EmailField(blank=True, default='', max_length=254)),
-                ('approval_id', models.CharField(blank=True, default='', max_length=40)),
-                ('left_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=payops.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("name", models.CharField(max_length=120)),
+                ("email", models.EmailField(blank=True, default="", max_length=254)),
+                ("approval_id", models.CharField(blank=True, default="", max_length=40)),
+                ("left_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('username', models.CharField(error_messages={'unique': 'A user with that username already exists.'}, help_text='Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.', max_length=150, unique=True, validators=[django.contrib.auth.validators.UnicodeUsernameValidator()], verbose_name='username')),
-                ('email', models.EmailField(blank=True, max_length=254, verbose_name='email address')),
-                ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
-                ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
-                ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
-                ('link_approval_id', models.CharField(blank=True, default='', max_length=40)),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
-                ('person', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='logins', to='core.person')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                (
+                    "last_login",
+                    models.DateTimeField(blank=True, null=True, verbose_name="last login"),
+                ),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                (
+                    "username",
+                    models.CharField(
+                        error_messages={"unique": "A user with that username already exists."},
+                        help_text="Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.",
+                        max_length=150,
+                        unique=True,
+                        validators=[django.contrib.auth.validators.UnicodeUsernameValidator()],
+                        verbose_name="username",
+                    ),
+                ),
+                (
+                    "email",
+                    models.EmailField(blank=True, max_length=254, verbose_name="email address"),
+                ),
+                (
+                    "is_staff",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates whether the user can log into this admin site.",
+                        verbose_name="staff status",
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
+                        verbose_name="active",
+                    ),
+                ),
+                (
+                    "date_joined",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="date joined"
+                    ),
+                ),
+                ("link_approval_id", models.CharField(blank=True, default="", max_length=40)),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="logins",
+                        to="core.person",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'user',
-                'verbose_name_plural': 'users',
-                'abstract': False,
+                "verbose_name": "user",
+                "verbose_name_plural": "users",
+                "abstract": False,
             },
             managers=[
-                ('objects', django.contrib.auth.models.UserManager()),
+                ("objects", django.contrib.auth.models.UserManager()),
             ],
         ),
         migrations.CreateModel(
-            name='DataKey',
+            name="DataKey",
             fields=[
-                ('id', models.UUIDField(default=payops.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('scope', models.CharField(max_length=64)),
-                ('master_version', models.PositiveIntegerField()),
-                ('wrapped', models.BinaryField()),
-                ('erased_at', models.DateTimeField(blank=True, null=True)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=payops.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("scope", models.CharField(max_length=64)),
+                ("master_version", models.PositiveIntegerField()),
+                ("wrapped", models.BinaryField()),
+                ("erased_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "book",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.book",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='HistoricalBook',
+            name="HistoricalBook",
             fields=[
-                ('id', models.UUIDField(db_index=True, default=payops.core.ids.uuid7, editable=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('code', models.SlugField(max_length=32)),
-                ('name', models.CharField(max_length=120)),
-                ('reporting_currency', models.CharField(default='EUR', max_length=3)),
-                ('time_zone', models.CharField(default='Europe/Berlin', max_length=64)),
-                ('late_event_policy', models.CharField(choices=[('first_open_day', 'first_open_day'), ('block', 'block'), ('approve', 'approve')], default='first_open_day', max_length=16)),
-                ('case_storm_cap', models.PositiveIntegerField(default=25)),
-                ('case_storm_window_s', models.PositiveIntegerField(default=60)),
-                ('protective_hold', models.BooleanField(default=True)),
-                ('hold_rollback_allowed', models.BooleanField(default=True)),
-                ('typed_confirmation_above_minor', models.BigIntegerField(default=1000000)),
-                ('bank_detail_cooldown_hours', models.PositiveIntegerField(default=24)),
-                ('is_system', models.BooleanField(default=False)),
-                ('history_change_reason', models.TextField(null=True)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(db_index=True, default=payops.core.ids.uuid7, editable=False),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("code", models.SlugField(max_length=32)),
+                ("name", models.CharField(max_length=120)),
+                ("reporting_currency", models.CharField(default="EUR", max_length=3)),
+                ("time_zone", models.CharField(default="Europe/Berlin", max_length=64)),
+                (
+                    "late_event_policy",
+                    models.CharField(
+                        choices=[
+                            ("first_open_day", "first_open_day"),
+                            ("block", "block"),
+                            ("approve", "approve"),
+                        ],
+                        default="first_open_day",
+                        max_length=16,
+                    ),
+                ),
+                ("case_storm_cap", models.PositiveIntegerField(default=25)),
+                ("case_storm_window_s", models.PositiveIntegerField(default=60)),
+                ("protective_hold", models.BooleanField(default=True)),
+                ("hold_rollback_allowed", models.BooleanField(default=True)),
+                ("typed_confirmation_above_minor", models.BigIntegerField(default=1000000)),
+                ("bank_detail_cooldown_hours", models.PositiveIntegerField(default=24)),
+                ("is_system", models.BooleanField(default=False)),
+                ("history_change_reason", models.TextField(null=True)),
+                (
+                    "history_id",
+                    models.BigAutoField(editable=False, primary_key=True, serialize=False),
+                ),
+                ("history_date", models.DateTimeField(db_index=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical book',
-                'verbose_name_plural': 'historical books',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical book",
+                "verbose_name_plural": "historical books",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalPerson',
+            name="HistoricalPerson",
             fields=[
-                ('id', models.UUIDField(db_index=True, default=payops.core.ids.uuid7, editable=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('name', models.CharField(max_length=120)),
-                ('email', models.EmailField(blank=True, default='', max_length=254)),
-                ('approval_id', models.CharField(blank=True, default='', max_length=40)),
-                ('left_at', models.DateTimeField(blank=True, null=True)),
-                ('history_change_reason', models.TextField(null=True)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(db_index=True, default=payops.core.ids.uuid7, editable=False),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("name", models.CharField(max_length=120)),
+                ("email", models.EmailField(blank=True, default="", max_length=254)),
+                ("approval_id", models.CharField(blank=True, default="", max_length=40)),
+                ("left_at", models.DateTimeField(blank=True, null=True)),
+                ("history_change_reason", models.TextField(null=True)),
+                (
+                    "history_id",
+                    models.BigAutoField(editable=False, primary_key=True, serialize=False),
+                ),
+                ("history_date", models.DateTimeField(db_index=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical person',
-                'verbose_name_plural': 'historical persons',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical person",
+                "verbose_name_plural": "historical persons",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalProviderAccount',
+            name="HistoricalProviderAccount",
             fields=[
-                ('id', models.UUIDField(db_index=True, default=payops.core.ids.uuid7, editable=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('provider', models.CharField(max_length=32)),
-                ('slug', models.SlugField(max_length=64)),
-                ('live', models.BooleanField(default=False)),
-                ('currency', models.CharField(default='EUR', max_length=3)),
-                ('settlement_lag_days', models.PositiveIntegerField(default=2)),
-                ('payout_lag_days', models.PositiveIntegerField(default=5)),
-                ('verify_policy', models.CharField(default='never', max_length=16)),
-                ('cutoff_time', models.TimeField(blank=True, null=True)),
-                ('cutoff_time_zone', models.CharField(default='Europe/Berlin', max_length=64)),
-                ('history_change_reason', models.TextField(null=True)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('book', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.book')),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(db_index=True, default=payops.core.ids.uuid7, editable=False),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("provider", models.CharField(max_length=32)),
+                ("slug", models.SlugField(max_length=64)),
+                ("live", models.BooleanField(default=False)),
+                ("currency", models.CharField(default="EUR", max_length=3)),
+                ("settlement_lag_days", models.PositiveIntegerField(default=2)),
+                ("payout_lag_days", models.PositiveIntegerField(default=5)),
+                ("verify_policy", models.CharField(default="never", max_length=16)),
+                ("cutoff_time", models.TimeField(blank=True, null=True)),
+                ("cutoff_time_zone", models.CharField(default="Europe/Berlin", max_length=64)),
+                ("history_change_reason", models.TextField(null=True)),
+                (
+                    "history_id",
+                    models.BigAutoField(editable=False, primary_key=True, serialize=False),
+                ),
+                ("history_date", models.DateTimeField(db_index=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "book",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="core.book",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical provider account',
-                'verbose_name_plural': 'historical provider accounts',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical provider account",
+                "verbose_name_plural": "historical provider accounts",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='IdempotencyKey',
+            name="IdempotencyKey",
             fields=[
-                ('id', models.UUIDField(default=payops.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('scope', models.CharField(max_length=80)),
-                ('key', models.CharField(max_length=255)),
-                ('fingerprint', models.CharField(max_length=64)),
-                ('status', models.PositiveSmallIntegerField()),
-                ('answer', models.JSONField()),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=payops.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("scope", models.CharField(max_length=80)),
+                ("key", models.CharField(max_length=255)),
+                ("fingerprint", models.CharField(max_length=64)),
+                ("status", models.PositiveSmallIntegerField()),
+                ("answer", models.JSONField()),
+                (
+                    "book",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.book",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Message',
+            name="Message",
             fields=[
-                ('id', models.UUIDField(default=payops.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('lane', models.CharField(default='standard', max_length=16)),
-                ('due_at', models.DateTimeField(default=payops.core.clock.utc_now)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('interruptions', models.PositiveIntegerField(default=0)),
-                ('leased_until', models.DateTimeField(blank=True, null=True)),
-                ('lease_token', models.UUIDField(blank=True, null=True)),
-                ('last_error', models.TextField(blank=True, default='')),
-                ('failure_kind', models.CharField(blank=True, default='', max_length=16)),
-                ('failures', models.JSONField(blank=True, default=list)),
-                ('first_failed_at', models.DateTimeField(blank=True, null=True)),
-                ('last_failed_at', models.DateTimeField(blank=True, null=True)),
-                ('operator_note', models.TextField(blank=True, default='')),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('trace_id', models.CharField(blank=True, default='', max_length=32)),
-                ('topic', models.CharField(max_length=64)),
-                ('key', models.CharField(max_length=160)),
-                ('payload', models.JSONField(default=dict)),
-                ('state', models.CharField(choices=[('PENDING', 'Pending'), ('DONE', 'Done'), ('DEAD', 'Dead'), ('DISCARDED', 'Discarded')], default='PENDING', max_length=16)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=payops.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("lane", models.CharField(default="standard", max_length=16)),
+                ("due_at", models.DateTimeField(default=payops.core.clock.utc_now)),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("interruptions", models.PositiveIntegerField(default=0)),
+                ("leased_until", models.DateTimeField(blank=True, null=True)),
+                ("lease_token", models.UUIDField(blank=True, null=True)),
+                ("last_error", models.TextField(blank=True, default="")),
+                ("failure_kind", models.CharField(blank=True, default="", max_length=16)),
+                ("failures", models.JSONField(blank=True, default=list)),
+                ("first_failed_at", models.DateTimeField(blank=True, null=True)),
+                ("last_failed_at", models.DateTimeField(blank=True, null=True)),
+                ("operator_note", models.TextField(blank=True, default="")),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("trace_id", models.CharField(blank=True, default="", max_length=32)),
+                ("topic", models.CharField(max_length=64)),
+                ("key", models.CharField(max_length=160)),
+                ("payload", models.JSONField(default=dict)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("PENDING", "Pending"),
+                            ("DONE", "Done"),
+                            ("DEAD", "Dead"),
+                            ("DISCARDED", "Discarded"),
+                        ],
+                        default="PENDING",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "book",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.book",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='HistoricalRoleGrant',
+            name="HistoricalRoleGrant",
             fields=[
-                ('id', models.UUIDField(db_index=True, default=payops.core.ids.uuid7, editable=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('role', models.CharField(choices=[('ops_agent', 'ops_agent'), ('ops_lead', 'ops_lead'), ('finance_analyst', 'finance_analyst'), ('finance_manager', 'finance_manager'), ('compliance', 'compliance'), ('treasury', 'treasury'), ('auditor', 'auditor'), ('engineer', 'engineer'), ('access_admin', 'access_admin')], max_length=32)),
-                ('granted_at', models.DateTimeField()),
-                ('approval_id', models.CharField(blank=True, default='', max_length=40)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('history_change_reason', models.TextField(null=True)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('granted_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.person')),
-                ('person', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.person')),
-                ('revoked_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.person')),
+                (
+                    "id",
+                    models.UUIDField(db_index=True, default=payops.core.ids.uuid7, editable=False),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("ops_agent", "ops_agent"),
+                            ("ops_lead", "ops_lead"),
+                            ("finance_analyst", "finance_analyst"),
+                            ("finance_manager", "finance_manager"),
+                            ("compliance", "compliance"),
+                            ("treasury", "treasury"),
+                            ("auditor", "auditor"),
+                            ("engineer", "engineer"),
+                            ("access_admin", "access_admin"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                ("granted_at", models.DateTimeField()),
+                ("approval_id", models.CharField(blank=True, default="", max_length=40)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                ("history_change_reason", models.TextField(null=True)),
+                (
+                    "history_id",
+                    models.BigAutoField(editable=False, primary_key=True, serialize=False),
+                ),
+                ("history_date", models.DateTimeField(db_index=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "granted_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="core.person",
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="core.person",
+                    ),
+                ),
+                (
+                    "revoked_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="core.person",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical role grant',
-                'verbose_name_plural': 'historical role grants',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical role grant",
+                "verbose_name_plural": "historical role grants",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalApiKey',
+            name="HistoricalApiKey",
             fields=[
-                ('id', models.UUIDField(db_index=True, default=payops.core.ids.uuid7, editable=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('system', models.SlugField(max_length=64)),
-                ('key_hash', models.CharField(db_index=True, max_length=64)),
-                ('acts', models.JSONField(default=list)),
-                ('approval_id', models.CharField(blank=True, default='', max_length=40)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('history_change_reason', models.TextField(null=True)),
-                ('history_id', models.BigAutoField(editable=False, primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('book', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.book')),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('requested_by', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.person')),
+                (
+                    "id",
+                    models.UUIDField(db_index=True, default=payops.core.ids.uuid7, editable=False),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("system", models.SlugField(max_length=64)),
+                ("key_hash", models.CharField(db_index=True, max_length=64)),
+                ("acts", models.JSONField(default=list)),
+                ("approval_id", models.CharField(blank=True, default="", max_length=40)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                ("history_change_reason", models.TextField(null=True)),
+                (
+                    "history_id",
+                    models.BigAutoField(editable=False, primary_key=True, serialize=False),
+                ),
+                ("history_date", models.DateTimeField(db_index=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "book",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="core.book",
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="core.person",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical api key',
-                'verbose_name_plural': 'historical api keys',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical api key",
+                "verbose_name_plural": "historical api keys",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='Evidence',
+            name="Evidence",
             fields=[
-                ('id', models.UUIDField(default=payops.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('subject_id', models.CharField(max_length=64)),
-                ('filename', models.CharField(max_length=200)),
-                ('content_type', models.CharField(max_length=100)),
-                ('size_bytes', models.PositiveIntegerField()),
-                ('sha256', models.CharField(max_length=64)),
-                ('ciphertext', models.BinaryField()),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book')),
-                ('data_key', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.datakey')),
-                ('added_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.person')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=payops.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("subject_id", models.CharField(max_length=64)),
+                ("filename", models.CharField(max_length=200)),
+                ("content_type", models.CharField(max_length=100)),
+                ("size_bytes", models.PositiveIntegerField()),
+                ("sha256", models.CharField(max_length=64)),
+                ("ciphertext", models.BinaryField()),
+                (
+                    "book",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.book",
+                    ),
+                ),
+                (
+                    "data_key",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.datakey",
+                    ),
+                ),
+                (
+                    "added_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.person",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='AuditEvent',
+            name="AuditEvent",
             fields=[
-                ('id', models.UUIDField(default=payops.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('service', models.CharField(blank=True, default='', max_length=64)),
-                ('login', models.CharField(blank=True, default='', max_length=150)),
-                ('channel', models.CharField(max_length=16)),
-                ('action', models.CharField(max_length=64)),
-                ('subject_id', models.CharField(max_length=64)),
-                ('from_state', models.CharField(blank=True, default='', max_length=24)),
-                ('to_state', models.CharField(blank=True, default='', max_length=24)),
-                ('reason', models.TextField(blank=True, default='')),
-                ('evidence', models.JSONField(blank=True, default=dict)),
-                ('trace_id', models.CharField(blank=True, default='', max_length=32)),
-                ('content_hash', models.CharField(max_length=64)),
-                ('xid', payops.core.records.Xid8Field(db_default=payops.core.records.CurrentXid(), editable=False)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book')),
-                ('person', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.person')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=payops.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("service", models.CharField(blank=True, default="", max_length=64)),
+                ("login", models.CharField(blank=True, default="", max_length=150)),
+                ("channel", models.CharField(max_length=16)),
+                ("action", models.CharField(max_length=64)),
+                ("subject_id", models.CharField(max_length=64)),
+                ("from_state", models.CharField(blank=True, default="", max_length=24)),
+                ("to_state", models.CharField(blank=True, default="", max_length=24)),
+                ("reason", models.TextField(blank=True, default="")),
+                ("evidence", models.JSONField(blank=True, default=dict)),
+                ("trace_id", models.CharField(blank=True, default="", max_length=32)),
+                ("content_hash", models.CharField(max_length=64)),
+                (
+                    "xid",
+                    payops.core.records.Xid8Field(
+                        db_default=payops.core.records.CurrentXid(), editable=False
+                    ),
+                ),
+                (
+                    "book",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.book",
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.person",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.UUIDField(default=payops.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('system', models.SlugField(max_length=64)),
-                ('key_hash', models.CharField(max_length=64, unique=True)),
-                ('acts', models.JSONField(default=list)),
-                ('approval_id', models.CharField(blank=True, default='', max_length=40)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book')),
-                ('requested_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.person')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=payops.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("system", models.SlugField(max_length=64)),
+                ("key_hash", models.CharField(max_length=64, unique=True)),
+                ("acts", models.JSONField(default=list)),
+                ("approval_id", models.CharField(blank=True, default="", max_length=40)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "book",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.book",
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.person",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='ProviderAccount',
+            name="ProviderAccount",
             fields=[
-                ('id', models.UUIDField(default=payops.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('provider', models.CharField(max_length=32)),
-                ('slug', models.SlugField(max_length=64)),
-                ('live', models.BooleanField(default=False)),
-                ('currency', models.CharField(default='EUR', max_length=3)),
-                ('settlement_lag_days', models.PositiveIntegerField(default=2)),
-                ('payout_lag_days', models.PositiveIntegerField(default=5)),
-                ('verify_policy', models.CharField(default='never', max_length=16)),
-                ('cutoff_time', models.TimeField(blank=True, null=True)),
-                ('cutoff_time_zone', models.CharField(default='Europe/Berlin', max_length=64)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=payops.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("provider", models.CharField(max_length=32)),
+                ("slug", models.SlugField(max_length=64)),
+                ("live", models.BooleanField(default=False)),
+                ("currency", models.CharField(default="EUR", max_length=3)),
+                ("settlement_lag_days", models.PositiveIntegerField(default=2)),
+                ("payout_lag_days", models.PositiveIntegerField(default=5)),
+                ("verify_policy", models.CharField(default="never", max_length=16)),
+                ("cutoff_time", models.TimeField(blank=True, null=True)),
+                ("cutoff_time_zone", models.CharField(default="Europe/Berlin", max_length=64)),
+                (
+                    "book",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.book",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Rate',
+            name="Rate",
             fields=[
-                ('id', models.UUIDField(default=payops.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('base', models.CharField(max_length=3)),
-                ('quote', models.CharField(max_length=3)),
-                ('rate', models.DecimalField(decimal_places=10, max_digits=20)),
-                ('source', models.CharField(max_length=64)),
-                ('as_of', models.DateTimeField()),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=payops.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                ("base", models.CharField(max_length=3)),
+                ("quote", models.CharField(max_length=3)),
+                ("rate", models.DecimalField(decimal_places=10, max_digits=20)),
+                ("source", models.CharField(max_length=64)),
+                ("as_of", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(fields=['base', 'quote', '-as_of'], name='rate_latest')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('rate__gt', 0)), name='rate_positive')],
+                "indexes": [models.Index(fields=["base", "quote", "-as_of"], name="rate_latest")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("rate__gt", 0)), name="rate_positive"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='RoleGrant',
+            name="RoleGrant",
             fields=[
-                ('id', models.UUIDField(default=payops.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(default=payops.core.clock.utc_now, editable=False)),
-                ('role', models.CharField(choices=[('ops_agent', 'ops_agent'), ('ops_lead', 'ops_lead'), ('finance_analyst', 'finance_analyst'), ('finance_manager', 'finance_manager'), ('compliance', 'compliance'), ('treasury', 'treasury'), ('auditor', 'auditor'), ('engineer', 'engineer'), ('access_admin', 'access_admin')], max_length=32)),
-                ('granted_at', models.DateTimeField()),
-                ('approval_id', models.CharField(blank=True, default='', max_length=40)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('granted_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.person')),
-                ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='role_grants', to='core.person')),
-                ('revoked_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.person')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=payops.core.ids.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=payops.core.clock.utc_now, editable=False),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("ops_agent", "ops_agent"),
+                            ("ops_lead", "ops_lead"),
+                            ("finance_analyst", "finance_analyst"),
+                            ("finance_manager", "finance_manager"),
+                            ("compliance", "compliance"),
+                            ("treasury", "treasury"),
+                            ("auditor", "auditor"),
+                            ("engineer", "engineer"),
+                            ("access_admin", "access_admin"),
+                        ],
+                        max_length=32,
+                    ),
+                ),
+                ("granted_at", models.DateTimeField()),
+                ("approval_id", models.CharField(blank=True, default="", max_length=40)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "granted_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.person",
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="role_grants",
+                        to="core.person",
+                    ),
+                ),
+                (
+                    "revoked_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="core.person",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ScheduleSlot',
+            name="ScheduleSlot",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64)),
-                ('slot', models.CharField(max_length=32)),
-                ('ran_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=64)),
+                ("slot", models.CharField(max_length=32)),
+                ("ran_at", models.DateTimeField()),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('name', 'slot'), name='schedule_slot_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("name", "slot"), name="schedule_slot_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='AuditSeal',
+            name="AuditSeal",
             fields=[
-                ('seq', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('content_hash', models.CharField(max_length=64)),
-                ('previous_hash', models.CharField(max_length=64)),
-                ('hash', models.CharField(max_length=64)),
-                ('sealed_at', models.DateTimeField()),
-                ('audit', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='seal', to='core.auditevent')),
+                ("seq", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("content_hash", models.CharField(max_length=64)),
+                ("previous_hash", models.CharField(max_length=64)),
+                ("hash", models.CharField(max_length=64)),
+                ("sealed_at", models.DateTimeField()),
+                (
+                    "audit",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="seal",
+                        to="core.auditevent",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('previous_hash',), name='audit_no_fork')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("previous_hash",), name="audit_no_fork")
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='datakey',
-            constraint=models.UniqueConstraint(fields=('book', 'scope'), name='data_key_once'),
+            model_name="datakey",
+            constraint=models.UniqueConstraint(fields=("book", "scope"), name="data_key_once"),
         ),
         migrations.AddConstraint(
-            model_name='idempotencykey',
-            constraint=models.UniqueConstraint(fields=('book', 'scope', 'key'), name='idempotency_once'),
+            model_name="idempotencykey",
+            constraint=models.UniqueConstraint(
+                fields=("book", "scope", "key"), name="idempotency_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(condition=models.Q(('state', 'PENDING')), fields=['lane', 'due_at'], name='message_ready'),
+            model_name="message",
+            index=models.Index(
+                condition=models.Q(("state", "PENDING")),
+                fields=["lane", "due_at"],
+                name="message_ready",
+            ),
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(condition=models.Q(('state', 'DEAD')), fields=['due_at'], name='message_dead'),
+            model_name="message",
+            index=models.Index(
+                condition=models.Q(("state", "DEAD")), fields=["due_at"], name="message_dead"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='message',
-            constraint=models.UniqueConstraint(fields=('book', 'topic', 'key'), name='message_once'),
+            model_name="message",
+            constraint=models.UniqueConstraint(
+                fields=("book", "topic", "key"), name="message_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='evidence',
-            index=models.Index(fields=['subject_id'], name='evidence_subject'),
+            model_name="evidence",
+            index=models.Index(fields=["subject_id"], name="evidence_subject"),
         ),
         migrations.AddIndex(
-            model_name='auditevent',
-            index=models.Index(fields=['subject_id', 'created_at'], name='audit_subject'),
+            model_name="auditevent",
+            index=models.Index(fields=["subject_id", "created_at"], name="audit_subject"),
         ),
         migrations.AddIndex(
-            model_name='auditevent',
-            index=models.Index(fields=['trace_id'], name='audit_trace'),
+            model_name="auditevent",
+            index=models.Index(fields=["trace_id"], name="audit_trace"),
         ),
         migrations.AddIndex(
-            model_name='auditevent',
-            index=models.Index(fields=['xid'], name='audit_xid'),
+            model_name="auditevent",
+            index=models.Index(fields=["xid"], name="audit_xid"),
         ),
         migrations.AddConstraint(
-            model_name='auditevent',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('person__isnull', False), ('service', '')), models.Q(('person__isnull', True), models.Q(('service', ''), _negated=True)), _connector='OR'), name='audit_one_actor'),
+            model_name="auditevent",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("person__isnull", False), ("service", "")),
+                    models.Q(("person__isnull", True), models.Q(("service", ""), _negated=True)),
+                    _connector="OR",
+                ),
+                name="audit_one_actor",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='provideraccount',
-            constraint=models.UniqueConstraint(fields=('provider', 'slug'), name='provider_account_address'),
+            model_name="provideraccount",
+            constraint=models.UniqueConstraint(
+                fields=("provider", "slug"), name="provider_account_address"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rolegrant',
-            constraint=models.UniqueConstraint(condition=models.Q(('revoked_at', None)), fields=('person', 'role'), name='role_held_once'),
+            model_name="rolegrant",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("revoked_at", None)),
+                fields=("person", "role"),
+                name="role_held_once",
+            ),
         ),
     ]

@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 
 from django.contrib.auth.hashers import make_password
@@ -124,13 +124,18 @@ def _people(system: Book, actor: Actor, now: datetime, password: str) -> None:
 
 
 def _accounts(book: Book, now: datetime) -> list[ProviderAccount]:
+    """`weekdays` takes payouts until just after midnight only: they wait for the next day."""
     return [
         ProviderAccount.objects.get_or_create(
             provider=provider,
-            slug="demo",
-            defaults={"book": book, "created_at": now},
+            slug=slug,
+            defaults={"book": book, "created_at": now, "cutoff_time": cutoff},
         )[0]
-        for provider in ("stripe", "standard")
+        for provider, slug, cutoff in (
+            ("stripe", "demo", None),
+            ("standard", "demo", None),
+            ("standard", "weekdays", time(0, 0, 1)),
+        )
     ]
 
 

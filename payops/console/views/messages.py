@@ -1,0 +1,81 @@
+"""Messages: what the built-in connector sent, its tickets, and dead letters of the outbox."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages as notices
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from payops.console import filters, paging
+from payops.console.access import requires
+from payops.console.reads import messages as reads
+from payops.core.models import Message
+from payops.core.outbox import MessageRefused
+from payops.core.roles import Act
+from payops.webhooks import services
+
+
+@require_GET
+@requires(Act.VIEW_BOOKS)
+def index(request: HttpRequest) -> HttpResponse:
+    wanted = filters.read(request.GET, reads.MESSAGE_CONTROLS)
+    page = paging.keyset(reads.messages(request.book, wanted), query=request.GET)
+    return render(request, "console/messages.html", {"filters": wanted, "page": page})
+
+
+@require_GET
+@requires(Act.VIEW_BOOKS)
+def tickets(request: HttpRequest) -> HttpResponse:
+    wanted = filters.read(request.GET, reads.TICKET_CONTROLS)
+    page = paging.keyset(reads.tickets(request.book, wanted), query=request.GET)
+    cases = reads.cases_of(request.book, page.rows)
+    rows = [{"ticket": row, "case_id": cases.get(row.correlation_id, "")} for row in page.rows]
+    return render(
+        request, "console/tickets.html", {"filters": wanted, "page": page, "tickets": rows}
+    )
+
+
+@require_GET
+@requires(Act.VIEW_INBOX)
+def outbox(request: HttpRequest) -> HttpResponse:
+    wanted = filters.read(request.GET, reads.OUTBOX_CONTROLS)
+    page = paging.keyset(reads.dead(request.book, wanted), query=request.GET)
+    rows = [{"message": row, "words": reads.words_of(row.topic)} for row in page.rows]
+    return render(request, "console/outbox.html", {"filters": wanted, "page": page, "rows": rows})
+
+
+@require_POST
+@requires(Act.REDRIVE_EVENT)
+def redrive(request: HttpRequest) -> HttpResponse:
+    try:
+        chosen = _keys(request)
+        with transaction.atomic(durable=True):
+            done = services.redrive(
+                message_ids=chosen,
+                note=request.POST.get("note", ""),
+                actor=request.actor,
+                now=request.now,
+            )
+    except (services.RedriveRefused, MessageRefused) as refusal:
+        notices.error(request, f"Nothing was redriven: {refusal}")
+    else:
+        words = f"{done} message{'' if done == 1 else 's'} redriven"
+        (notices.success if done else notices.warning)(request, words)
+    return redirect("outbox")
+
+
+def _keys(request: Any) -> list[UUID]:
+    """Keys of this book's messages; another book's are not found."""
+    try:
+        keys = {UUID(text) for text in request.POST.getlist("message")}
+    except ValueError as error:
+        raise MessageRefused("a message was not found") from error
+    found = Message.objects.filter(book=request.book, pk__in=keys).count()
+    if found != len(keys):
+        raise MessageRefused(f"{len(keys) - found} of {len(keys)} messages were not found")
+    return sorted(keys)

@@ -1,0 +1,132 @@
+"""One payout's life told in any order: its provider's events, a decision in between, where it ends."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from approvals.models import ApprovalRequest
+from approvals.refusals import RequestClosed
+from ledger.models import JournalLine
+from payops.cases.models import Case
+from payops.core import clock
+from payops.flows import payout_exception
+from payops.payments.models import Payout
+from tests import builders
+from tests.builders import approval_of, drain, reload
+from tests.people import actor
+
+STANDARD_TYPES = {
+    "created": ("payout.created", "pending"),
+    "paid": ("payout.paid", "paid"),
+    "failed": ("settlementFailed", "failed"),
+    "reversed": ("payout.reversed", "reversed"),
+    "canceled": ("payout.canceled", "canceled"),
+}
+STRIPE_TYPES = {
+    "created": ("payout.created", "pending"),
+    "paid": ("payout.paid", "paid"),
+    "failed": ("payout.failed", "failed"),
+    "reversed": ("payout.updated", "paid"),
+    "canceled": ("payout.canceled", "canceled"),
+}
+
+
+@dataclass
+class Teller:
+    """Tells the provider's events of one payout; the same word twice is the same event again."""
+
+    payout: Payout
+    code: str = "could_not_process"
+    bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def tell(self, word: str) -> None:
+        stripe = self.payout.account.provider == "stripe"
+        body = self.bodies.setdefault(word, self._stripe(word) if stripe else self._standard(word))
+        status = builders.post_stripe(body) if stripe else builders.post_standard(body)
+        assert status == 200, (word, status)
+
+    def _standard(self, word: str) -> dict[str, Any]:
+        kind, status = STANDARD_TYPES[word]
+        code = self.code if word == "failed" else None
+        told = builders.payout_object(self.payout, status, failure_code=code)
+        return builders.standard_event(kind, told)
+
+    def _stripe(self, word: str) -> dict[str, Any]:
+        kind, status = STRIPE_TYPES[word]
+        ref = self.payout.provider_ref
+        told: dict[str, Any] = {
+            "id": ref,
+            "object": "payout",
+            "amount": self.payout.amount_minor,
+            "currency": self.payout.currency.lower(),
+            "status": status,
+            "livemode": False,
+            "metadata": {"payops_reference": self.payout.public_id},
+            "balance_transaction": f"txn_out_{ref}",
+        }
+        if word == "failed":
+            told |= {
+                "failure_code": self.code,
+                "failure_balance_transaction": f"txn_back_{ref}",
+            }
+        if word == "reversed":
+            told["reversed_by"] = f"po_back_{ref}"
+        return stripe_event(kind, told)
+
+
+def stripe_event(kind: str, told: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": f"evt_{time.time_ns()}_{kind.replace('.', '_')}",
+        "object": "event",
+        "type": kind,
+        "created": int(time.time()),
+        "livemode": False,
+        "data": {"object": told, "previous_attributes": {}},
+        "request": {"id": None, "idempotency_key": None},
+    }
+
+
+def open_case(payout: Payout) -> Case | None:
+    found = Case.objects.filter(subject_id=payout.public_id, rule="payout_failure")
+    return found.exclude(state__in=Case.CLOSED).first()
+
+
+def propose(case: Case, resolution: str = "hold", *, by: str = "amara") -> ApprovalRequest:
+    return payout_exception.propose(
+        case_id=case.pk,
+        resolution=resolution,
+        hold_beneficiary=False,
+        reason="decided on the evidence of the case",
+        actor=actor(by),
+        now=clock.utc_now(),
+    )
+
+
+def approve_and_run(approval: ApprovalRequest) -> bool:
+    """The seats approve and the runbook runs; False when the request was void by then."""
+    try:
+        builders.approve_all(approval)
+    except RequestClosed:
+        return False
+    drain()
+    return approval_of(approval.public_id).executed_at is not None
+
+
+def decide_case(payout: Payout, resolution: str = "hold") -> ApprovalRequest:
+    case = open_case(payout)
+    assert case is not None, reload(payout).state
+    approval = propose(case, resolution)
+    assert approve_and_run(approval)
+    return approval
+
+
+def balances(payout: Payout) -> dict[str, int]:
+    """What the payout's own entries leave on each account; accounts at nil are left out."""
+    total: Counter[str] = Counter()
+    lines = JournalLine.objects.filter(entry__subject_id=payout.public_id)
+    for code, minor in lines.values_list("account__code", "amount_minor"):
+        total[code] += minor
+    return {code: minor for code, minor in sorted(total.items()) if minor}
