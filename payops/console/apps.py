@@ -1,13 +1,15 @@
 from django.apps import AppConfig
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin import apps as admin_apps
 
 
 class ConsoleConfig(AppConfig):
     name = "payops.console"
     label = "console"
+    default = True
 
 
-class InspectionConfig(AdminConfig):
+class InspectionConfig(admin_apps.AdminConfig):
     """Django's admin, with our own site in its place."""
 
+    default = False
     default_site = "payops.console.inspection.InspectionSite"
