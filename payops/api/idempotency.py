@@ -97,7 +97,8 @@ def once(*, call: Call, act: Callable[[], Answer], now: datetime) -> Answer:
         trail.called(
             api_key=call.api_key,
             operation=call.operation,
-            subject_id=answer.subject_id,
+            subject_id="" if answer.replayed else answer.subject_id,
+            about=answer.subject_id,
             status=answer.status,
             on_behalf_of=answer.on_behalf_of,
             idempotency_key=call.key,

@@ -20,6 +20,7 @@ from payops.api.problems import Problem, invalid_fields
 from payops.api.serializers import PayoutAnswer, PayoutRequest
 from payops.core import ids
 from payops.core.models import Book, Person, ProviderAccount
+from payops.core.money import MoneyError
 from payops.flows import payout as payout_flow
 from payops.flows.payout import PayoutAsk, PayoutRefused
 from payops.payments.models import Beneficiary
@@ -47,6 +48,9 @@ def ask(call: Call, *, now: datetime) -> Answer:
         raise Problem("payout-refused", str(refusal)) from refusal
     except ApprovalRefused as refusal:
         raise Problem("not-now", refusal.words) from refusal
+    except MoneyError as error:
+        # The amount fits; its conversion or the day's total beside others does not.
+        raise Problem("not-now", str(error)) from error
     body = dict(PayoutAnswer(reads.payout_of(book, payout.public_id)).data)
     return Answer(201, body, payout.public_id, str(wanted.requested_by.pk))
 

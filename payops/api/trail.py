@@ -9,25 +9,32 @@ from __future__ import annotations
 from datetime import datetime
 
 from payops.api.authentication import actor_of
-from payops.core import audit, ids
+from payops.core import audit
 from payops.core.models import ApiKey
+
+ABOUT_CHARS_MAX = 120
 
 
 def called(
     *,
     api_key: ApiKey,
     operation: str,
-    subject_id: str,
     status: int,
     now: datetime,
+    subject_id: str = "",
+    about: str = "",
     on_behalf_of: str = "",
     idempotency_key: str = "",
     replayed: bool = False,
     problem: str = "",
 ) -> None:
-    """Inside a transaction. What is no public id is told of the calling system."""
+    """Inside a transaction. `subject_id` is what the call made; else the row is the system's own.
+
+    Reads are told of the system, not of the record: a record that is polled keeps its own trail.
+    """
     said = {
         "status": status,
+        "about": about[:ABOUT_CHARS_MAX],
         "on_behalf_of": on_behalf_of,
         "idempotency_key": idempotency_key,
         "replayed": replayed,
@@ -39,17 +46,10 @@ def called(
                 book=api_key.book,
                 actor=actor_of(api_key),
                 action=f"api.{operation}",
-                subject_id=_public_id(subject_id) or api_key.system,
+                subject_id=subject_id or api_key.system,
                 now=now,
                 evidence={name: value for name, value in said.items() if value not in ("", False)},
             )
         ]
     )
 
-
-def _public_id(text: str) -> str:
-    try:
-        prefix, key = ids.parse(text)
-    except ids.UnknownId:
-        return ""
-    return ids.render(prefix, key)

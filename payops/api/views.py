@@ -85,10 +85,10 @@ class ApiView(APIView):
                 trail.called(
                     api_key=self.caller,
                     operation=self.operations.get(request.method or "", "refused"),
-                    subject_id=next(iter(self.kwargs.values()), ""),
+                    about=_printable(next(iter(self.kwargs.values()), "")),
                     status=response.status_code,
                     problem=self.problem,
-                    idempotency_key=_key_to_tell(request),
+                    idempotency_key=_printable(request.META.get("HTTP_IDEMPOTENCY_KEY", "")),
                     now=self.now,
                 )
         except DatabaseError as error:
@@ -97,6 +97,8 @@ class ApiView(APIView):
 
 
 class Payouts(ApiView):
+    """Asking for payouts, and finding them by the caller's own reference."""
+
     http_method_names = ["get", "head", "post"]
     acts = ApiView.acts | {"POST": Act.REQUEST_PAYOUT}
     operations = {"GET": "find_payouts", "HEAD": "find_payouts", "POST": "request_payout"}
@@ -125,6 +127,8 @@ class Payouts(ApiView):
 
 
 class PayoutRecord(ApiView):
+    """One payout as it stands now."""
+
     operations = {"GET": "read_payout", "HEAD": "read_payout"}
 
     @schema.read_payout
@@ -134,6 +138,8 @@ class PayoutRecord(ApiView):
 
 
 class CaseRecord(ApiView):
+    """One exception case as it stands now."""
+
     operations = {"GET": "read_case", "HEAD": "read_case"}
 
     @schema.read_case
@@ -143,6 +149,8 @@ class CaseRecord(ApiView):
 
 
 class ApprovalRecord(ApiView):
+    """One approval request with its decisions; nothing can be decided here."""
+
     operations = {"GET": "read_approval", "HEAD": "read_approval"}
 
     @schema.read_approval
@@ -152,6 +160,8 @@ class ApprovalRecord(ApiView):
 
 
 class Trace(ApiView):
+    """The whole chain around one id, reference or key."""
+
     operations = {"GET": "trace", "HEAD": "trace"}
 
     @schema.read_trace
@@ -167,6 +177,6 @@ def no_such_address(request: HttpRequest) -> HttpResponse:
     return answer(Problem("not-found", words))
 
 
-def _key_to_tell(request: Request) -> str:
-    told = request.META.get("HTTP_IDEMPOTENCY_KEY", "")[: idempotency.KEY_CHARS_MAX]
-    return told if told.isascii() and told.isprintable() else ""
+def _printable(text: str) -> str:
+    """What a caller wrote, as far as an audit row can hold it."""
+    return text[: idempotency.KEY_CHARS_MAX] if text.isascii() and text.isprintable() else ""

@@ -9,7 +9,7 @@ class ConsoleConfig(AppConfig):
 
 
 class InspectionConfig(admin_apps.AdminConfig):
-    """Django's admin, with our own site in its place."""
+    """Django's admin with our own site: see `payops/console/inspection.py`."""
 
-    default = False
     default_site = "payops.console.inspection.InspectionSite"
+    default = False

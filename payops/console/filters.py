@@ -41,7 +41,10 @@ class Filters:
     values: Mapping[str, object] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> str:
-        return next(each.value for each in self.controls if each.name == name)
+        for control in self.controls:
+            if control.name == name:
+                return control.value
+        raise KeyError(name)
 
     def __iter__(self):
         return iter(self.controls)

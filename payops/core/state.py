@@ -63,10 +63,14 @@ class StatefulModel(Record):
         row._stored = _column_values(row)  # type: ignore[attr-defined]
         return row
 
-    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+    def refresh_from_db(self, using: Any = None, fields: Any = None, **kwargs: Any) -> None:
+        if fields is None:
+            # Django takes a popped field for a deferred one and would not read it again.
+            deferred = self.get_deferred_fields()
+            fields = [f.attname for f in self._meta.concrete_fields if f.attname not in deferred]
         kept = self.__dict__.pop("state", None)
         try:
-            super().refresh_from_db(*args, **kwargs)
+            super().refresh_from_db(using, fields, **kwargs)
         except BaseException:
             self.__dict__["state"] = kept
             raise

@@ -5,7 +5,7 @@ Read only. Used by `verify_audit`, `check_invariants` (I11) and the audit explor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -86,7 +86,7 @@ class _Counted:
         self._links = links
         self.rows = 0
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[audit.Link]:
         for link in self._links:
             self.rows += 1
             yield link

@@ -274,10 +274,17 @@ def _receipts(records: Records) -> list[dict[str, Any]]:
 
 def _subject(records: Records) -> Any:
     """What the pack is named after and audited under: the chain's newest governed record."""
-    for rows in (records.payouts, records.payments, records.cases, records.approvals):
-        if rows:
-            return rows[-1]
-    for rows in (records.entries, records.events, records.beneficiaries, records.receipts):
+    kinds: tuple[list[Any], ...] = (
+        records.payouts,
+        records.payments,
+        records.cases,
+        records.approvals,
+        records.entries,
+        records.events,
+        records.beneficiaries,
+        records.receipts,
+    )
+    for rows in kinds:
         if rows:
             return rows[-1]
     raise NothingToPack("the chain holds no record with a book")

@@ -152,7 +152,7 @@ def _sending_part(records: Records) -> Iterable[Node | Edge]:
             {"status": call.status_code, "fence": call.fence, "request": call.request_masked},
         )
         yield Edge(render("it", call.intent_id), call.public_id, "called")
-    for row in [*records.payouts, *records.payments]:
+    for row in records.money():
         if not row.provider_ref:
             continue
         reference = reference_id(row)
@@ -172,7 +172,7 @@ def _event_part(records: Records) -> Iterable[Node | Edge]:
     events = event_by_receipt(records)
     for receipt in records.receipts:
         grouped[events.get(receipt.pk, receipt.public_id)].append(receipt)
-    references = {(r.account_id, r.provider_ref): r for r in [*records.payouts, *records.payments]}
+    references = {(r.account_id, r.provider_ref): r for r in records.money()}
     for event_id, receipts in grouped.items():
         first = receipts[0]
         good = sum(receipt.signature_ok for receipt in receipts)

@@ -72,6 +72,10 @@ class Records:
     audit: list[AuditEvent] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
+    def money(self) -> list[Payout | Payment]:
+        """What moves money in this chain."""
+        return [*self.payouts, *self.payments]
+
     def public_ids(self) -> set[str]:
         return self._public_ids
 
@@ -125,18 +129,18 @@ def _read_subjects(records: Records, roots: Roots) -> None:
         known |= found
     records.payouts = payouts
     if payment_keys := roots.get("pa"):
-        rows = Payment.objects.filter(pk__in=payment_keys).select_related("account", "book")
-        records.payments = records.take("payments", rows)
-    sellers = {row.beneficiary_id for row in [*records.payouts, *records.payments]}
+        paid = Payment.objects.filter(pk__in=payment_keys).select_related("account", "book")
+        records.payments = records.take("payments", paid)
+    sellers = {row.beneficiary_id for row in records.money()}
     sellers |= roots.get("be", set())
     if sellers:
-        rows = Beneficiary.objects.filter(pk__in=sellers).defer("bank_ciphertext")
-        records.beneficiaries = records.take("beneficiaries", rows)
+        payees = Beneficiary.objects.filter(pk__in=sellers).defer("bank_ciphertext")
+        records.beneficiaries = records.take("beneficiaries", payees)
 
 
 def _read_events(records: Records, roots: Roots, subjects: set[str]) -> None:
     wanted = Q(pk__in=roots.get("ev", ())) | Q(subject_id__in=subjects)
-    for row in [*records.payouts, *records.payments]:
+    for row in records.money():
         if row.provider_ref:
             wanted |= Q(account_id=row.account_id, object_id=row.provider_ref)
     rows = ProviderEvent.objects.filter(wanted).select_related("account")
@@ -161,9 +165,9 @@ def _read_cases(records: Records, roots: Roots, subjects: set[str]) -> None:
 
 def _read_approvals(records: Records, roots: Roots, subjects: set[str]) -> None:
     keys = set(roots.get("ap", ()))
-    for row in [*records.payouts, *records.cases]:
-        if row.approval_id:
-            keys.add(ids.parse(row.approval_id, "ap")[1])
+    named = [payout.approval_id for payout in records.payouts]
+    named += [case.approval_id for case in records.cases]
+    keys |= {ids.parse(name, "ap")[1] for name in named if name}
     about = subjects | _ids(records.cases)
     rows = ApprovalRequest.objects.filter(Q(pk__in=keys) | Q(subject_id__in=about))
     records.approvals = records.take("approvals", rows.select_related("policy_version"))

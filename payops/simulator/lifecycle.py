@@ -16,6 +16,7 @@ from payops.simulator.store import (
     Database,
     Record,
     movement_add,
+    movement_is_back,
     new_id,
     object_add,
     object_get,
@@ -102,7 +103,11 @@ def payout_pay(world: World, db: Database, *, record: Record) -> str:
 
 
 def payout_fail(world: World, db: Database, *, record: Record, failure: Failure) -> str:
-    """pending, in_transit or paid -> failed; the money comes back once, told however often."""
+    """pending, in_transit or paid -> failed, told however often.
+
+    The money comes back at once and once; only the standard provider returns the money of a payout
+    that was paid later, when it is reversed.
+    """
     failure_check(record=record, failure=failure)
     if record.body["status"] == "failed" and failure.repeat:
         return event_add(world, db, record=record, type=failure.event, spread=failure.spread)
@@ -113,7 +118,8 @@ def payout_fail(world: World, db: Database, *, record: Record, failure: Failure)
         "failure_code": failure.code,
         "failure_message": message,
     }
-    changes |= _money_back(world, db, record, kind="payout_failure")
+    if record.provider == STRIPE or record.body["status"] != "paid":
+        changes |= _money_back(world, db, record, kind="payout_failure")
     previous = _change(db, record, changes)
     return event_add(
         world, db, record=record, type=failure.event, previous=previous, spread=failure.spread
@@ -129,9 +135,12 @@ def failure_check(*, record: Record, failure: Failure) -> None:
 
 
 def payout_reverse(world: World, db: Database, *, record: Record, spread: Spread) -> str:
-    """paid -> reversed at the standard provider; at Stripe paid stays and reversed_by is set."""
-    _require(record, "paid", act="reversed")
-    if record.body.get("reversed_by"):
+    """paid -> reversed at the standard provider, also when it failed since; at Stripe paid stays
+    and reversed_by is set.
+    """
+    late = ("failed",) if record.provider != STRIPE else ()
+    _require(record, "paid", *late, act="reversed")
+    if record.body.get("reversed_by") or (late and movement_is_back(db, object_id=record.id)):
         raise Refused(409, f"{record.id} is reversed already.", code="already_reversed")
     type, changes = "payout.reversed", {"status": "reversed"}
     if record.provider == STRIPE:

@@ -216,6 +216,14 @@ def movement_add(
     )
 
 
+def movement_is_back(db: Database, *, object_id: str) -> bool:
+    """Money of this object came back already."""
+    row = db.execute(
+        "SELECT 1 FROM movements WHERE object_id = ? AND direction = 'in' LIMIT 1", (object_id,)
+    ).fetchone()
+    return row is not None
+
+
 def setting_get(db: Database, name: str, default: Any) -> Any:
     """A switch as last set through the control API."""
     row = db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()

@@ -36,7 +36,6 @@ UNPARSEABLE = "unparseable"
 ITEM_COLUMNS = (
     ("delivery_id", "uuid"),
     ("event_id", "uuid"),
-    ("message_id", "uuid"),
     ("verified", "bool"),
     ("reason", "text"),
     ("item_index", "int4"),
@@ -97,7 +96,7 @@ receipt AS (
 repeated AS (
   INSERT INTO core_message (id, created_at, book_id, topic, key, payload, state, lane, due_at,
     attempts, interruptions, last_error, failure_kind, failures, operator_note, trace_id)
-  SELECT i.message_id, f.now, f.book_id, '{topic}', 'wd_' || replace(r.id::text, '-', ''),
+  SELECT r.id, f.now, f.book_id, '{topic}', 'wd_' || replace(r.id::text, '-', ''),
     jsonb_build_object('delivery_id', 'wd_' || replace(r.id::text, '-', ''),
       'account', f.account, 'dedupe_key', i.dedupe_key),
     'PENDING', f.message_lane, f.now, 0, 0, '', '', '[]', '', f.trace_id
@@ -227,7 +226,6 @@ def repeated_lane() -> str:
 
 def _item_values(item: WebhookItem, parse_error: str) -> list[Any]:
     return [
-        ids.uuid7(),
         ids.uuid7(),
         ids.uuid7(),
         item.verified,

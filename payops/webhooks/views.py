@@ -50,7 +50,7 @@ def receive(request: HttpRequest, provider: str, account: str) -> HttpResponse:
             endpoint=endpoint,
             raw=raw,
             sha256=hashlib.sha256(raw).hexdigest(),
-            headers=kept_headers(headers),
+            headers=kept_headers(request.META),
             remote_ip=remote_address(request.META),
             trace_id=uuid4().hex,
             now=now,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -31,6 +32,15 @@ KEPT_HEADERS = (
     "x-forwarded-for",
 )
 KEPT_CHARS_MAX = 1024
+ADDRESSES_REMEMBERED_MAX = 1024
+
+
+def _meta_key(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
+_KEPT_KEYS = tuple((name, _meta_key(name)) for name in KEPT_HEADERS)
 
 
 class BodyRefused(Exception):
@@ -48,8 +58,7 @@ class Headers(Mapping[str, str]):
         self._meta = meta
 
     def __getitem__(self, name: str) -> str:
-        key = name.upper().replace("-", "_")
-        return self._meta[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"]
+        return self._meta[_meta_key(name)]
 
     def __iter__(self) -> Iterator[str]:
         for key in self._meta:
@@ -80,14 +89,13 @@ def read_body(request: HttpRequest) -> bytes:
     return raw
 
 
-def kept_headers(headers: Headers) -> dict[str, str]:
+def kept_headers(meta: Mapping[str, Any]) -> dict[str, str]:
     """Those a receipt keeps; credentials are never among them."""
-    kept = {}
-    for name in KEPT_HEADERS:
-        value = headers.get(name)
-        if value:
-            kept[name] = value[:KEPT_CHARS_MAX].replace("\x00", "")
-    return kept
+    return {
+        name: meta[key][:KEPT_CHARS_MAX].replace("\x00", "")
+        for name, key in _KEPT_KEYS
+        if meta.get(key)
+    }
 
 
 def remote_address(meta: Mapping[str, Any], *, hops: int | None = None) -> str | None:
@@ -117,6 +125,7 @@ def _read_to_end(request: HttpRequest) -> bytes:
     return raw
 
 
+@lru_cache(maxsize=ADDRESSES_REMEMBERED_MAX)
 def _address(text: str) -> str | None:
     value = text.strip()
     if value.startswith("["):

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from payops.core import audit, clock, verification
 from payops.core.actors import service
 from payops.core.models import AuditSeal, Book
+from tests.audit.sealing import seal_everything
 from tests.races import race
 
 
@@ -30,7 +31,7 @@ def _write(rows: int) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_sixteen_writers_and_sealers_make_one_chain() -> None:
-    audit.seal(now=clock.utc_now())
+    seal_everything()
     before = AuditSeal.objects.count()
 
     def act(i: int) -> None:
@@ -39,7 +40,7 @@ def test_sixteen_writers_and_sealers_make_one_chain() -> None:
             audit.seal(now=clock.utc_now())
 
     assert race(16, act) == [None] * 16
-    audit.seal(now=clock.utc_now())
+    seal_everything()
 
     report = verification.verify(now=clock.utc_now())
     assert report.breaks == ()
@@ -48,7 +49,7 @@ def test_sixteen_writers_and_sealers_make_one_chain() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_row_of_a_transaction_that_is_not_over_waits_for_its_seal() -> None:
-    audit.seal(now=clock.utc_now())
+    seal_everything()
     with transaction.atomic():
         _write(1)
         with connection.cursor() as cursor:
@@ -59,5 +60,5 @@ def test_a_row_of_a_transaction_that_is_not_over_waits_for_its_seal() -> None:
             assert cursor.fetchone() == (False,)
         assert verification.verify(now=clock.utc_now()).unsealed == 1
 
-    assert audit.seal(now=clock.utc_now()) == 1
+    assert seal_everything() == 1
     assert verification.verify(now=clock.utc_now()).ok

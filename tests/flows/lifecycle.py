@@ -12,8 +12,8 @@ from approvals.refusals import RequestClosed
 from ledger.models import JournalLine
 from payops.cases.models import Case
 from payops.core import clock
-from payops.flows import payout_exception
-from payops.payments.models import Payout
+from payops.flows import holds, payout_exception
+from payops.payments.models import Hold, Payout
 from tests import builders
 from tests.builders import approval_of, drain, reload
 from tests.people import actor
@@ -121,6 +121,15 @@ def decide_case(payout: Payout, resolution: str = "hold") -> ApprovalRequest:
     approval = propose(case, resolution)
     assert approve_and_run(approval)
     return approval
+
+
+def release_holds() -> None:
+    """Every open hold is released by a person, so that the next payout can leave."""
+    for hold in Hold.objects.filter(released_at=None):
+        reason = "the next payout of the test may leave"
+        holds.release(
+            hold_id=hold.public_id, reason=reason, actor=actor("lena"), now=clock.utc_now()
+        )
 
 
 def balances(payout: Payout) -> dict[str, int]:

@@ -7,6 +7,7 @@ WH-11, F31, D8.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import permutations
 
 import pytest
@@ -21,7 +22,15 @@ from payops.core.models import Book
 from payops.payments.models import Hold
 from payops.webhooks.models import ProviderEvent
 from tests.builders import drain, reload
-from tests.flows.lifecycle import Teller, approve_and_run, balances, decide_case, open_case, propose
+from tests.flows.lifecycle import (
+    Teller,
+    approve_and_run,
+    balances,
+    decide_case,
+    open_case,
+    propose,
+    release_holds,
+)
 from tests.stories import sent_payout
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,6 +50,14 @@ STORIES = [
     ("stripe", ("created", "paid", "reversed"), "RETURNED", BACK),
     ("stripe", ("created", "paid", "failed", "reversed"), "RETURNED", BACK),
 ]
+
+
+@pytest.fixture(autouse=True)
+def invariants_hold() -> Iterator[None]:
+    """Recomputed over everything the test did."""
+    yield
+    findings = check_all(Moment(now=clock.utc_now()), only=RECOMPUTED)
+    assert {key: finding.breaks for key, finding in findings.items() if finding.breaks} == {}
 
 
 @st.composite
@@ -123,6 +140,7 @@ def test_a_cause_named_after_the_return_counts_as_if_named_first() -> None:
     """PX-8: a frozen account is a compliance cause in whichever order it is told."""
     outcomes = set()
     for order in permutations(("paid", "failed", "reversed")):
+        release_holds()
         payout = sent_payout("1200.00")
         teller = Teller(payout, code="account_frozen")
         for word in order:
@@ -148,6 +166,7 @@ def _tell_and_check(
     granted: int,
     every: int,
 ) -> None:
+    release_holds()
     payout = sent_payout("1200.00", provider=provider)
     teller, approval, decided = Teller(payout), None, False
     for position, word in enumerate(order):
@@ -178,7 +197,6 @@ def _tell_and_check(
     assert payout.failure_code == ("could_not_process" if "failed" in words else "returned")
     unfinished = ProviderEvent.objects.exclude(state__in=["PROCESSED", "IGNORED"])
     assert not unfinished.exists(), list(unfinished.values_list("type", "state", "last_error"))
-    _invariants_hold()
 
 
 def _many_cases_allowed() -> None:
@@ -186,8 +204,3 @@ def _many_cases_allowed() -> None:
     book = Book.objects.get(is_system=False)
     book.case_storm_cap = 100_000
     book.save()
-
-
-def _invariants_hold() -> None:
-    findings = check_all(Moment(now=clock.utc_now()), only=RECOMPUTED)
-    assert {key: finding.breaks for key, finding in findings.items() if finding.breaks} == {}

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import call_command
 
 from payops.commands.invariants import witness
-from payops.core import audit, clock
+from tests.audit.sealing import seal_everything
 from tests.audit.story import break_rule, seal_all, tell
 
 ROW = {
@@ -103,7 +103,7 @@ def test_a_log_that_does_not_answer_is_said_so(settings: Any) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_the_seeded_database_holds_every_invariant_for_the_app_role(settings: Any) -> None:
     settings.HTTP_ALLOW = frozenset()
-    audit.seal(now=clock.utc_now())
+    seal_everything()
 
     code, told = _run()
 

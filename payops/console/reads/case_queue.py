@@ -15,7 +15,7 @@ from django.db.models import Count, Q, QuerySet
 
 from payops.cases.models import Case
 from payops.cases.rules import CASE_RULES, PRIORITIES
-from payops.console import filters, svg
+from payops.console import exports, filters, svg
 from payops.console.filters import Control, Filters
 from payops.core.ids import UnknownId, parse
 from payops.core.models import Book, Person, RoleGrant
@@ -151,47 +151,28 @@ def case_workers(now: datetime) -> list[tuple[str, str]]:
     return [(str(pk), name) for pk, name in people.order_by("name").values_list("pk", "name")]
 
 
-CSV_HEAD = (
-    "case",
-    "state",
-    "kind",
-    "priority",
-    "title",
-    "about",
-    "amount",
-    "currency",
-    "cause",
-    "owner",
-    "opened_at",
-    "due_at",
-    "snoozed_until",
-    "resolved_at",
-)
-
-
-def csv_cells(case: Case) -> list[object]:
-    return [
-        case.public_id,
-        case.state,
-        case.rule,
-        case.priority,
-        case.title,
-        case.subject_id,
-        _amount_text(case),
-        case.currency,
-        case.root_cause,
-        case.owner.name if case.owner else "",
-        case.created_at,
-        case.due_at,
-        case.snoozed_until,
-        case.resolved_at,
-    ]
-
-
 def _amount_text(case: Case) -> str:
     if case.amount_minor is None:
         return ""
     return Money(case.amount_minor, case.currency).decimal_text()
+
+
+CSV: exports.Columns = (
+    ("case", "public_id"),
+    ("state", "state"),
+    ("kind", "rule"),
+    ("priority", "priority"),
+    ("title", "title"),
+    ("about", "subject_id"),
+    ("amount", _amount_text),
+    ("currency", "currency"),
+    ("cause", "root_cause"),
+    ("owner", lambda case: case.owner.name if case.owner else ""),
+    ("opened_at", "created_at"),
+    ("due_at", "due_at"),
+    ("snoozed_until", "snoozed_until"),
+    ("resolved_at", "resolved_at"),
+)
 
 
 def _state(value: str) -> Q:

@@ -49,9 +49,8 @@ def queue_page(
         return exports.csv_response(
             request,
             name="cases",
-            head=case_queue.CSV_HEAD,
             rows=rows.order_by("due_at", "pk").iterator(chunk_size=exports.CHUNK),
-            cells=case_queue.csv_cells,
+            columns=case_queue.CSV,
         )
     bars = case_queue.ageing(rows, now)
     context = {
