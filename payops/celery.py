@@ -6,8 +6,10 @@ Every setting here answers a measured failure: see docs/adr/0003-postgresql-is-t
 from __future__ import annotations
 
 import os
+import warnings
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payops.settings")
@@ -20,6 +22,9 @@ HARD_LIMIT_S = 120
 SOFT_LIMIT_S = 100
 SWEEP_S = 3.0
 HOUSEKEEPING_S = 10.0
+
+# Containers and fresh machines run as root; the worker unpickles nothing (JSON only, see below).
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = Celery("payops")
 app.conf.update(

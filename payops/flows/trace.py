@@ -10,9 +10,9 @@ queries, `trace_picture` and `trace_story` put them into words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from payops.flows import trace_find, trace_picture, trace_records, trace_story
 from payops.flows.trace_parts import Answer, Edge, Line, Node
@@ -22,6 +22,7 @@ __all__ = ["Answer", "Chain", "Choice", "Edge", "Line", "Node", "search", "trace
 QUERY_MAX = 600
 CHOICES_MAX = 20
 SEARCH_MIN = 2
+T = TypeVar("T", Node, Line, Answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +100,25 @@ def _chain_of(text: str, hit: trace_find.Hit) -> Chain:
     return Chain(
         text=text,
         focus=focus,
-        nodes=nodes,
+        nodes=_masked(nodes, records),
         edges=edges,
-        lines=trace_story.story(records),
-        answers=trace_story.answers(records),
+        lines=_masked(trace_story.story(records), records),
+        answers=_masked(trace_story.answers(records), records),
         left_out=tuple(records.left_out),
         records=records,
     )
+
+
+def _masked(rows: tuple[T, ...], records: trace_records.Records) -> tuple[T, ...]:
+    """A seller's name in a title or a reason becomes the seller's reference (AU-8)."""
+    masked = list(rows)
+    for seller in records.beneficiaries:
+        for i, row in enumerate(masked):
+            said = {name: getattr(row, name) for name in ("label", "words") if hasattr(row, name)}
+            told = {name: t.replace(seller.name, seller.reference) for name, t in said.items()}
+            if told != said:
+                masked[i] = replace(row, **told)
+    return tuple(masked)
 
 
 def _is_part(hit: trace_find.Hit, chain: Chain) -> bool:

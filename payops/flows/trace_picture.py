@@ -161,7 +161,7 @@ def _sending_part(records: Records) -> Iterable[Node | Edge]:
             reference,
             row.provider_ref,
             facts={"account": row.account.address},
-            words=f"known at {row.account.address} as",
+            words=f"its name at {row.account.address}",
         )
         sources = [c for c in records.calls if c.provider_ref == row.provider_ref]
         yield Edge(sources[-1].public_id if sources else row.public_id, reference, "answered")

@@ -18,7 +18,7 @@ from payops.payments.models import Payout
 from tests.api.calling import facts, other_key, post, problem
 from tests.races import race
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 BOTH = ["request_payout", "view_books"]
 
 
@@ -35,6 +35,7 @@ def test_the_same_key_and_facts_give_the_same_answer_again() -> None:
     assert (Payout.objects.count(), ApprovalRequest.objects.count()) == (1, 1)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_stored_answer_is_told_even_after_the_payout_moved_on() -> None:
     first = post(facts(), key="K-1")
     payout = Payout.objects.get()
@@ -113,6 +114,7 @@ def test_a_refusal_that_time_cannot_change_is_kept_under_the_key(amount: Any) ->
     assert IdempotencyKey.objects.get().status == 422
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("error", "status", "kind"),
     [
@@ -143,6 +145,7 @@ def test_what_time_can_change_leaves_the_key_free(
     assert post(facts(), key="K-1").status_code == 201
 
 
+@pytest.mark.django_db(transaction=True)
 def test_payout_answer_and_audit_are_one_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
     def lose(**said: Any) -> None:
         raise OperationalError("the connection was lost")
@@ -156,6 +159,7 @@ def test_payout_answer_and_audit_are_one_transaction(monkeypatch: pytest.MonkeyP
     assert not AuditEvent.objects.filter(channel="api").exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_key_belongs_to_the_system_that_made_it() -> None:
     """Another system's same key is another key; a second key of the same system is not."""
     stranger = other_key("erp", acts=BOTH)
@@ -175,6 +179,7 @@ def test_a_key_belongs_to_the_system_that_made_it() -> None:
     ]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_sixteen_at_once_make_one_payout() -> None:
     answers = race(16, lambda i: post(facts(), key="K-race"))
 
@@ -188,6 +193,7 @@ def test_sixteen_at_once_make_one_payout() -> None:
     assert calls.filter(evidence__replayed=True).count() == 15
 
 
+@pytest.mark.django_db(transaction=True)
 def test_sixteen_at_once_with_two_sets_of_facts_make_one_payout() -> None:
     def ask(i: int) -> Any:
         return post(facts(amount=f"{10 + i % 2}.00"), key="K-race")

@@ -16,7 +16,7 @@ from tests import builders
 from tests.api.calling import facts, get, post, problem
 from tests.people import person
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_a_request_makes_one_payout_that_waits_for_people() -> None:
@@ -68,6 +68,7 @@ def test_the_calls_are_in_the_one_audit_trail() -> None:
     ]
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("named", ["lena", "lena@meridian.example", "LENA@Meridian.Example"])
 def test_the_person_named_is_the_requester_and_cannot_approve(named: str) -> None:
     """D5: approving one's own API request is refused; another ops lead may."""
@@ -121,6 +122,7 @@ def test_somebody_who_left_cannot_be_named() -> None:
     assert (answer.status_code, problem(answer)) == (422, "unknown-reference")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_an_email_of_two_people_names_nobody() -> None:
     with as_owner():
         Person.objects.create(name="Amara Double", email="amara@meridian.example")

@@ -14,9 +14,10 @@ from django.db import connection
 
 from ledger.models import JournalEntry
 from payops.cases.models import Case
-from payops.core import clock
+from payops.core import clock, queues
 from payops.core.models import Message
 from payops.flows import payout as payout_flow
+from payops.flows import tasks
 from payops.payments.models import Intent, Payout
 from tests.builders import drain, reload
 from tests.flows.lifecycle import balances
@@ -250,7 +251,4 @@ def _nothing_there(payout: Payout, call: Any) -> Any:
 
 
 def _work_the_inbox() -> None:
-    from payops.core import queues
-    from payops.flows import tasks
-
     queues.drain_once(tasks.INBOX, lane="high")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,7 @@ def test_the_chain_answers_what_auditors_ask(payout: Payout) -> None:
     loose = {node.id for node in chain.nodes if node.id not in reached}
     assert loose <= {node.id for node in chain.nodes if node.kind in ("Beneficiary", "Hold")}
     assert chain.left_out == ()
+    assert payout.beneficiary.name not in json.dumps(chain.as_json(), ensure_ascii=False)
 
 
 def test_its_evidence_pack_verifies_and_is_audited(payout: Payout, tmp_path: Path) -> None:

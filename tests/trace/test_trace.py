@@ -15,7 +15,7 @@ from payops.flows.trace_records import LIMITS
 from tests.audit.story import Story, receipt, reissue, tell
 
 pytestmark = pytest.mark.usefixtures("owners_world")
-QUERIES_MAX = 45
+QUERIES_MAX = 25
 
 
 @pytest.fixture

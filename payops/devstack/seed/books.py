@@ -19,6 +19,7 @@ from payops.flows import payout as payout_flow
 from payops.payments.models import Payment, Payout
 
 DONE_MARK = "P-10497"
+QUICK_S, USUAL_S = 0.05, 1.0
 State = Payout.State
 
 
@@ -45,6 +46,7 @@ def seed_books(say: Callable[[str], None]) -> None:
         say("the books are there already")
         return
     provider = Provider()
+    provider.tell("/timing", settle_s=QUICK_S)
     _payments(provider)
     say(f"{Payment.objects.count()} payments captured")
     for wanted in WANTED:
@@ -56,6 +58,7 @@ def seed_books(say: Callable[[str], None]) -> None:
             slug=wanted.slug,
         )
         wanted.reach(provider, payout)
+    provider.tell("/timing", settle_s=USUAL_S)
     states = sorted(set(Payout.objects.values_list("state", flat=True)))
     say(f"{Payout.objects.count()} payouts: {', '.join(states)}")
 
@@ -105,15 +108,13 @@ def _in_transit(provider: Provider, payout: Payout) -> None:
     provider.tell("/timing", by_hand=True)
     acts.approve(payout.approval_id)
     wait_until(lambda: state_of(payout) == State.IN_TRANSIT, f"{payout.merchant_ref} in transit")
-    provider.tell("/timing", settle_s=1.0)
+    provider.tell("/timing", settle_s=QUICK_S)
 
 
 def _unknown(provider: Provider, payout: Payout) -> None:
     match = {"provider": payout.account.provider, "reference": payout.public_id}
     for operation in ("payout.create", "payout.list", "payout.get"):
-        provider.tell(
-            "/faults", match={**match, "operation": operation}, fault="503", times=10_000
-        )
+        provider.tell("/faults", match={**match, "operation": operation}, fault="503", times=10_000)
     acts.approve(payout.approval_id)
     wait_until(lambda: state_of(payout) == State.UNKNOWN, f"{payout.merchant_ref} unknown")
 
@@ -156,7 +157,7 @@ def _failed(provider: Provider, payout: Payout) -> None:
     acts.approve(payout.approval_id)
     wait_until(lambda: state_of(payout) == State.IN_TRANSIT, f"{payout.merchant_ref} in transit")
     case = _fail(provider, payout, "insufficient_funds")
-    provider.tell("/timing", settle_s=1.0)
+    provider.tell("/timing", settle_s=QUICK_S)
     acts.resolve(case, "hold", "waiting for the top-up")
     wait_until(lambda: state_of(payout) == State.FAILED, f"{payout.merchant_ref} failed")
 

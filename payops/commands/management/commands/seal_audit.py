@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from payops.core import anchors, audit, clock
+from payops.flows import anchor_mail
 
 
 class Command(BaseCommand):
@@ -15,6 +16,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         sealed = audit.seal(now=clock.utc_now())
         self.stdout.write(f"{sealed} audit rows sealed")
-        anchor = anchors.anchor_due(clock.utc_now())
+        anchor = anchor_mail.anchor_and_mail(clock.utc_now())
         if anchor is not None:
             self.stdout.write(f"head {anchor.seq} anchored in {anchors.file_of_database()}")
