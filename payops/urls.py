@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from payops.monitoring.health import healthz
 
@@ -19,6 +20,7 @@ urlpatterns = [
     path("", include("payops.webhooks.urls")),
     path("api/", include("payops.api.urls")),
     path("healthz", healthz, name="healthz"),
+    path("favicon.ico", RedirectView.as_view(url="/static/console/favicon.svg")),
     path("admin/", admin.site.urls),
     path("", include("payops.console.urls")),
 ]

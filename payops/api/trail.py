@@ -52,4 +52,3 @@ def called(
             )
         ]
     )
-

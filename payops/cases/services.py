@@ -14,7 +14,7 @@ from django.db import connection
 
 from payops.cases.models import Case, CaseEntry, LocalMessage, LocalTicket, TicketLink
 from payops.cases.rules import CASE_RULES, priority_of, time_to_resolve
-from payops.core import audit, locks, messages, state
+from payops.core import audit, ids, locks, messages, state
 from payops.core.actors import Actor
 from payops.core.messages import News
 from payops.core.models import Book, Person
@@ -167,11 +167,13 @@ def open_local_ticket(
 ) -> LocalTicket:
     """Create the ticket or return the one that has this correlation id."""
     assert connection.in_atomic_block
+    key = ids.uuid7()
     ticket, _ = LocalTicket.objects.get_or_create(
         book=case.book,
         correlation_id=correlation_id,
         defaults={
-            "number": f"T-{correlation_id[-8:].upper()}",
+            "id": key,
+            "number": f"T-{key.hex[-8:].upper()}",
             "title": title[:200],
             "body": body,
             "priority": priority,

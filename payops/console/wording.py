@@ -38,15 +38,15 @@ PAYOUT_WRONG = {
     State.EXCEPTION: (
         "bad",
         "The provider reports that it failed",
-        "{failure_code} {failure_message}",
+        "{failure_code}: {failure_message}",
     ),
-    State.FAILED: ("bad", "Failed", "{failure_code} {failure_message}"),
+    State.FAILED: ("bad", "Failed", "{failure_code}: {failure_message}"),
     State.RETURNED: (
         "warn",
         "Came back after it was paid",
-        "{failure_code} {failure_message}",
+        "{failure_code}: {failure_message}",
     ),
-    State.CANCELED: ("info", "Canceled", "{blocked_reason}{failure_message}"),
+    State.CANCELED: ("info", "Canceled", "{blocked_reason} {failure_message}"),
 }
 PAYOUT_TURN = {
     State.DRAFT: "the requester",
@@ -69,7 +69,7 @@ def payout_wrong(payout: Payout, *, open_holds: int) -> Words:
         tone, title, text = PAYOUT_WRONG[State(payout.state)]
         if payout.state == State.EXCEPTION and payout.exception_from == State.PAID:
             title = "The provider reports that it failed after it was paid"
-        filled = text.format_map(_Columns(payout)).strip()
+        filled = text.format_map(_Columns(payout)).strip(" :")
         return Words(tone, title, _with_holds(filled, open_holds))
     if open_holds:
         return Words("warn", "On hold", _with_holds("", open_holds))
@@ -105,6 +105,8 @@ def _with_holds(text: str, count: int) -> str:
     if not count:
         return text
     said = f"{count} open {'hold covers' if count == 1 else 'holds cover'} it; see below."
+    if text and not text.endswith("."):
+        text = f"{text}."
     return f"{text} {said}".strip()
 
 

@@ -23,7 +23,18 @@ DEADLINE_S = 15.0
 
 
 def anchor_and_mail(now: datetime) -> anchors.Anchor | None:
-    """`anchors.anchor_due`, told to PAYOPS_ANCHOR_MAIL as well. Not inside a transaction."""
+    """`anchors.anchor_due`, told to PAYOPS_ANCHOR_MAIL as well. Not inside a transaction.
+
+    A place that cannot be written is logged as an error and stops nothing else.
+    """
+    try:
+        return _anchor(now)
+    except (OSError, anchors.AnchorsUnreadable) as error:
+        log.error("the head of the audit chain was not written down: %s", error)
+        return None
+
+
+def _anchor(now: datetime) -> anchors.Anchor | None:
     recipient = os.environ.get(RECIPIENT_VARIABLE, "")
     if not (settings.EMAIL_URL and recipient):
         return anchors.anchor_due(now)

@@ -230,7 +230,7 @@ def finding_of(payout: Payout, now: datetime, trace_id: str = "") -> Finding:
         fingerprint=payout.public_id,
         period=clock.period_of(first),
         subject_id=payout.public_id,
-        title=f"Payout {payout.merchant_ref} of {payout.amount} to {payout.beneficiary.name}: "
+        title=f"Payout {payout.merchant_ref} of {payout.amount} to {payout.beneficiary.reference}: "
         f"{payout.failure_code or 'failure without a code'}",
         amount_minor=payout.amount_minor,
         currency=payout.currency,

@@ -16,10 +16,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from approvals.services import expire_due
-from payops.core import anchors, audit, clock, outbox, queues, schedule, wake
+from payops.core import audit, clock, outbox, queues, schedule, wake
 from payops.core.lanes import LANES
 from payops.core.queues import Tally
-from payops.flows import provider_event
+from payops.flows import anchor_mail, provider_event
 from payops.webhooks import services as inbox_services
 from payops.webhooks.inbox import inbox_queue
 
@@ -47,7 +47,7 @@ def housekeeping() -> None:
     close_old_connections()
     now = clock.utc_now()
     audit.seal(now=now)
-    anchors.anchor_due(now)
+    anchor_mail.anchor_and_mail(now)
     expire_due(now)
     with schedule.slot("recheck-parked", now, every_s=30) as mine:
         if mine:

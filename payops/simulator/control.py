@@ -258,7 +258,7 @@ _SWITCHES = f"{' '.join(DELIVERY_SWITCHES)} order seed retry_now"
 _PAYMENT = f"provider reference seller amount currency fee platform_fee status {_SPREAD}"
 _FAIL = f"failure_code event delay_s repeat {_SPREAD}"
 # The buttons of one form on the page share their fields, so acts without options accept them.
-_IGNORED = f"failure_code {_SPREAD}"
+_IGNORED = f"failure_code event {_SPREAD}"
 _PAGED = "after limit"
 # Method, path, what the page says afterwards, parameters, handler.
 ROUTES: tuple[tuple[str, str, str, str | None, Handler], ...] = (

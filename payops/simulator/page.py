@@ -10,7 +10,7 @@ from typing import Any
 
 from payops.simulator import delivery, faults, witness
 from payops.simulator.config import COPIES_MAX, PROVIDERS
-from payops.simulator.lifecycle import FAILURES
+from payops.simulator.lifecycle import FAILED_EVENTS, FAILURES
 from payops.simulator.store import Database, Record, objects_select
 from payops.simulator.wire import Refused, Request, Response, form_params, text, whole
 from payops.simulator.witness import Act
@@ -163,8 +163,10 @@ def _payout_form(record: Record, name: str) -> str:
     fields, buttons = "", []
     if status in ("pending", "in_transit", "paid"):
         codes = "".join(f"<option>{code}</option>" for code in FAILURES)
+        told = FAILED_EVENTS[record.provider]
         fields = (
             f'<label>Reason <select name="failure_code">{codes}</select></label>'
+            f"{_select('Event', 'event', told) if len(told) > 1 else ''}"
             '<label>Copies <input type="number" name="copies" value="1" min="1"'
             f' max="{COPIES_MAX}"></label>'
         )

@@ -17,7 +17,7 @@ from tests.api.calling import facts, get, post, problem
 
 pytestmark = pytest.mark.django_db
 bounded = settings(
-    max_examples=120,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -1,4 +1,4 @@
-"""One answer per key: replayed, refused for other facts, free after what may change (LJ-13, LJ-14)."""
+"""One answer per key: replayed, refused for other facts, free after what may change (LJ-14)."""
 
 from __future__ import annotations
 

@@ -41,7 +41,9 @@ SOME_ID = "0" * 32
     ],
 )
 def test_without_a_known_key_nobody_gets_in(header: str) -> None:
-    answer = Client().get("/api/payouts/", {"merchant_ref": "P-1"}, headers={"Authorization": header})
+    answer = Client().get(
+        "/api/payouts/", {"merchant_ref": "P-1"}, headers={"Authorization": header}
+    )
 
     assert (answer.status_code, problem(answer)) == (401, "unauthenticated")
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="payops"'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,4 +72,21 @@ def test_without_mail_the_head_is_on_disk_alone(relay: type[Relay], settings: An
     settings.EMAIL_URL = ""
 
     assert anchor_mail.anchor_and_mail(clock.utc_now()) is not None
+    assert relay.sent == []
+
+
+def test_a_place_that_cannot_be_written_is_an_error_in_the_log_and_stops_nothing(
+    relay: type[Relay],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seal_all()
+    (tmp_path / "file").write_text("not a directory")
+    monkeypatch.setenv("PAYOPS_ANCHOR_DIR", str(tmp_path / "file" / "anchors"))
+
+    with caplog.at_level(logging.ERROR):
+        assert anchor_mail.anchor_and_mail(clock.utc_now()) is None
+
+    assert "the head of the audit chain was not written down: " in caplog.text
     assert relay.sent == []

@@ -20,9 +20,9 @@ def simulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prov
     secrets = {"SIM_STANDARD_SECRET": STANDARD_SECRET, "SIM_STRIPE_SECRET": STRIPE_SECRET}
     process = Process(directory / "simulator", receiver.url, environ=secrets)
     process.start()
-    yield Provider(process, receiver)
-    process.kill()
-    receiver.close()
+    provider = Provider(process, receiver)
+    yield provider
+    provider.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A worker that dies by kill -9 before, inside or after one function: `module:name moment lane`.
+"""Workers that die by kill -9 before or after one function; one per line `module:name moment lane`.
 
 A name with an `@` (`…runbook:_run_step@ticket`) dies only for the call that is about that step.
 """
@@ -40,7 +40,16 @@ def arm(at: str, moment: str) -> None:
     setattr(module, name, armed)
 
 
-if __name__ == "__main__":
-    arm(sys.argv[1], sys.argv[2])
-    while tasks.drain(sys.argv[3], budget_s=30).claimed:
+def work(at: str, moment: str, lane: str) -> None:
+    arm(at, moment)
+    while tasks.drain(lane, budget_s=30).claimed:
         pass
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            work(*line.split())
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

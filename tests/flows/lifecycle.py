@@ -12,8 +12,8 @@ from approvals.refusals import RequestClosed
 from ledger.models import JournalLine
 from payops.cases.models import Case
 from payops.core import clock
-from payops.flows import holds, payout_exception
-from payops.payments.models import Hold, Payout
+from payops.flows import beneficiary, holds, payout_exception
+from payops.payments.models import Beneficiary, Hold, Payout
 from tests import builders
 from tests.builders import approval_of, drain, reload
 from tests.people import actor
@@ -121,6 +121,23 @@ def decide_case(payout: Payout, resolution: str = "hold") -> ApprovalRequest:
     approval = propose(case, resolution)
     assert approve_and_run(approval)
     return approval
+
+
+def change_bank_details(
+    seller: Beneficiary, *, by: str = "amara", account: str = "DE89370400440532013000"
+) -> ApprovalRequest:
+    """New details asked for, approved by their seats and in force."""
+    approval = beneficiary.request_bank_change(
+        beneficiary_id=seller.pk,
+        holder=seller.name,
+        account=account,
+        reason="the seller moved to another bank",
+        actor=actor(by),
+        now=clock.utc_now(),
+    )
+    builders.approve_all(approval)
+    drain()
+    return approval_of(approval.public_id)
 
 
 def release_holds() -> None:

@@ -8,9 +8,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
-from django.conf import settings
+from django.db import connections
 from django.test import Client
 
 from payops.core import clock
@@ -58,16 +59,42 @@ class Provider:
 
     def worker_that_dies(self, at: str, moment: str, lane: str = "high") -> int:
         """Drain a lane in a process of its own that kills itself there; answers its exit code."""
+        connections.close_all()
+        nursery = self.nursery
+        assert nursery.stdin is not None and nursery.stdout is not None
+        nursery.stdin.write(f"{at} {moment} {lane}\n")
+        nursery.stdin.flush()
+        return int(nursery.stdout.readline())
+
+    @cached_property
+    def nursery(self) -> subprocess.Popen[str]:
+        """A process that has Django ready and forks a worker per line it reads."""
+        address = f"127.0.0.1:{self.process.port}"
         environ = {
             **os.environ,
-            "PAYOPS_HTTP_ALLOW": ",".join(settings.HTTP_ALLOW),
+            "PAYOPS_HTTP_ALLOW": address,
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         }
-        for name, told in settings.PSP.items():
-            environ[f"PAYOPS_PSP_{name.upper()}_URL"] = told["base_url"]
+        for name in ("stripe", "standard"):
+            environ[f"PAYOPS_PSP_{name.upper()}_URL"] = f"http://{address}/{name}"
             environ[f"PAYOPS_PSP_{name.upper()}_KEY"] = API_KEY
-        command = [sys.executable, "-m", "tests.flows.dying_worker", at, moment, lane]
-        return subprocess.run(command, cwd=ROOT, env=environ, timeout=60).returncode
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.flows.dying_worker"],
+            cwd=ROOT,
+            env=environ,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def close(self) -> None:
+        nursery = self.__dict__.get("nursery")
+        if nursery is not None:
+            nursery.stdin.close()
+            nursery.wait(10)
+            nursery.stdout.close()
+        self.process.kill()
+        self.receiver.close()
 
 
 def approved(amount: str = "1200.00", **asked: Any) -> Payout:

@@ -45,6 +45,31 @@ def test_fail_this_payout_now_works_without_javascript(
     assert receiver.types().count("payout.failed") == 12
 
 
+def test_person_chooses_how_the_standard_provider_tells_a_failure(
+    simulator: Process, receiver: Receiver
+) -> None:
+    """S0-a: the provider's own word for a late failure is settlementFailed."""
+    asked = {
+        "reference": "po_2",
+        "amount": 1_240_000,
+        "currency": "EUR",
+        "destination": {"token": "dest_1"},
+        "description": "P-10492",
+    }
+    payout = simulator.standard("POST", "/payouts", asked).json
+    simulator.control("POST", f"/payouts/{payout['id']}/pay")
+    simulator.quiet()
+    page = simulator.call("GET", "/").body.decode()
+    fields = urlencode({"failure_code": "no_account", "event": "settlementFailed", "copies": 1})
+
+    press(simulator, f"/control/payouts/{payout['id']}/fail?{fields}")
+    press(simulator, f"/control/payouts/{payout['id']}/resend?{fields}")
+    simulator.quiet()
+
+    assert "<option value=\"settlementFailed\">settlementFailed</option>" in page
+    assert receiver.types().count("settlementFailed") == 2
+
+
 def test_last_value_of_a_shared_field_wins(simulator: Process, receiver: Receiver) -> None:
     payout = simulator.payout()
     simulator.quiet()

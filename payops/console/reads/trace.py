@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -11,9 +13,10 @@ from django.utils.safestring import SafeString
 from payops.console import svg
 from payops.console.filters import clean
 from payops.console.formats import address_of
-from payops.flows.trace import Chain, Choice, Line, search, trace
+from payops.flows.trace import Chain, Choice, Line, Node, search, trace
 
 TITLE = "Chain of records"
+EVIDENCE_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,10 @@ def page(text: str) -> TracePage:
     nodes = tuple(_node(node, chain.focus) for node in chain.nodes)
     edges = [svg.TraceEdge(edge.source, edge.target, edge.words) for edge in chain.edges]
     picture = svg.trace_chain(nodes=nodes, edges=edges, title=f"{TITLE} of {wanted}")
-    return TracePage(
-        wanted, chain, (), nodes, picture, tuple(_story_line(line) for line in chain.lines)
-    )
+    return TracePage(wanted, chain, (), nodes, picture, _story(chain.lines))
 
 
-def _node(node, focus: str) -> svg.TraceNode:
+def _node(node: Node, focus: str) -> svg.TraceNode:
     return svg.TraceNode(
         key=node.id,
         kind=node.kind,
@@ -67,11 +68,19 @@ def _node(node, focus: str) -> svg.TraceNode:
     )
 
 
-def _story_line(line: Line) -> StoryLine:
+def _story(lines: Sequence[Line]) -> tuple[StoryLine, ...]:
+    """Neighbours that say the same (twelve receipts of one event) are told once, counted."""
+    grouped = groupby(lines, key=lambda line: (line.kind, line.words, line.who))
+    return tuple(_story_line(list(same)) for _, same in grouped)
+
+
+def _story_line(same: Sequence[Line]) -> StoryLine:
+    first = same[0]
     return StoryLine(
-        at=line.at,
-        title=line.words,
-        actor=line.who,
-        evidence=(line.id,) if line.id else (),
-        href=address_of(line.id),
+        at=first.at,
+        title=first.words,
+        actor=first.who,
+        evidence=tuple(line.id for line in same if line.id)[:EVIDENCE_SHOWN],
+        href=address_of(first.id) if len(same) == 1 else "",
+        repeat=len(same),
     )

@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 
 from payops.console.formats import address_of
 from payops.console.templatetags.payops_tags import public_id
+from payops.core.roles import LABELS
 
 register = template.Library()
 
@@ -15,6 +16,12 @@ register = template.Library()
 def linked_id(value: object) -> SafeString:
     """A chip for any id, linked to its page when it is one of ours."""
     return public_id(value, href=address_of(value))
+
+
+@register.filter
+def role_words(role: object) -> str:
+    """ "finance_manager" as people say it."""
+    return LABELS.get(role, str(role))  # type: ignore[call-overload]
 
 
 @register.filter
