@@ -26,6 +26,7 @@ from payops.devstack.recipe import PRODUCT
 from payops.devstack.steps import run_step
 
 PATH = "/webhooks/stripe/demo/"
+PAYOUT_FAILED, BALANCE_AVAILABLE = "payout.failed", "balance.available"
 PEER_DATABASE, DJSTRIPE_DATABASE = "bench_peer", "bench_djstripe"
 REQUESTS_PER_S_MAX = 6000
 COUNT_OURS = (
@@ -144,7 +145,7 @@ def accept(servers: b.Servers, plan: Plan) -> dict[str, b.Metric]:
 
 
 def requests(
-    path: str, secret: str, *, count: int, tag: str, kind: str = "payout.failed"
+    path: str, secret: str, *, count: int, tag: str, kind: str = PAYOUT_FAILED
 ) -> list[bytes]:
     """Distinct signed deliveries of about 1.2 kB, as bytes on the wire."""
     stamp, prepared = str(int(time.time())), []
@@ -170,19 +171,33 @@ def body(event_id: str, *, kind: str) -> bytes:
         "pending_webhooks": 1,
         "type": kind,
         "request": {"id": "req_bench", "idempotency_key": "key-bench"},
-        "data": {
-            "object": {
-                "id": f"po_{event_id}",
-                "object": "payout",
-                "amount": 123456,
-                "currency": "eur",
-                "status": "failed",
-                "failure_code": "account_closed",
-                "metadata": {"note": "x" * 700},
-            }
-        },
+        "data": {"object": _payout(event_id) if kind == PAYOUT_FAILED else _balance()},
     }
     return json.dumps(event, separators=(",", ":")).encode()
+
+
+def _payout(event_id: str) -> dict[str, object]:
+    return {
+        "id": f"po_{event_id}",
+        "object": "payout",
+        "amount": 123456,
+        "currency": "eur",
+        "status": "failed",
+        "failure_code": "account_closed",
+        "metadata": {"note": "x" * 700},
+    }
+
+
+def _balance() -> dict[str, object]:
+    """An object that dj-stripe takes from the event instead of asking the provider for it."""
+    part = [{"amount": 123456, "currency": "eur", "source_types": {"card": 123456}}]
+    return {
+        "object": "balance",
+        "livemode": False,
+        "available": part,
+        "pending": part,
+        "metadata": {"note": "x" * 600},
+    }
 
 
 def _counted(
@@ -217,9 +232,10 @@ def _send(
     *,
     seconds: float,
     rate: float | None = None,
+    kind: str = PAYOUT_FAILED,
 ) -> b.Load:
     count = int((rate or REQUESTS_PER_S_MAX) * seconds) + 1
-    prepared = requests(path, secret, count=count, tag=_tag())
+    prepared = requests(path, secret, count=count, tag=_tag(), kind=kind)
     return b.load(port, prepared, directory=servers.directory, seconds=seconds, rate=rate)
 
 
@@ -233,9 +249,9 @@ def _djstripe(servers: b.Servers, path: str, secret: str, seconds: float) -> tup
         ) as port,
         b.psycopg.connect(environment["BENCH_PEER_DATABASE"], autocommit=True) as link,
     ):
-        _send(servers, port, path, secret, seconds=1)
+        _send(servers, port, path, secret, seconds=1, kind=BALANCE_AVAILABLE)
         before = _one(link, count)
-        seen = _send(servers, port, path, secret, seconds=seconds)
+        seen = _send(servers, port, path, secret, seconds=seconds, kind=BALANCE_AVAILABLE)
         stored = _one(link, count) - before
         return seen, stored == seen.accepted == seen.answers
 

@@ -40,6 +40,7 @@ REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 DEBUG = False
 SECRET_KEY = os.environ.get("PAYOPS_SECRET_KEY") or secrets.token_urlsafe(48)
 PAYOPS_MASTER_KEYS = os.environ.get("PAYOPS_MASTER_KEYS", "")
+PAYOPS_ENVIRONMENT = os.environ.get("PAYOPS_ENVIRONMENT", "")
 PUBLIC_URL = os.environ.get("PAYOPS_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
 ALLOWED_HOSTS = os.environ.get(
     "PAYOPS_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver"

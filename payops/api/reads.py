@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from rest_framework.exceptions import NotFound
 
-from approvals.models import ApprovalRequest
+from approvals.models import ApprovalDecision, ApprovalRequest
 from payops.cases.models import Case
 from payops.core import ids
 from payops.core.models import Book
@@ -40,9 +40,9 @@ def case_of(book: Book, public_id: str) -> Case:
 
 
 def approval_of(book: Book, public_id: str) -> ApprovalRequest:
-    request = _one(ApprovalRequest.objects.filter(book=book), public_id, "ap")
-    request.decisions_in_order = list(request.decisions.order_by("created_at", "pk"))
-    return request
+    in_order = Prefetch("decisions", ApprovalDecision.objects.order_by("created_at", "pk"))
+    rows = ApprovalRequest.objects.filter(book=book).prefetch_related(in_order)
+    return _one(rows, public_id, "ap")
 
 
 def trace_of(book: Book, text: str) -> dict[str, Any]:

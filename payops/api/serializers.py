@@ -190,7 +190,7 @@ class ApprovalAnswer(serializers.Serializer):
     expires_at = serializers.DateTimeField()
     decided_at = serializers.DateTimeField(allow_null=True)
     executed_at = serializers.DateTimeField(allow_null=True)
-    decisions = DecisionAnswer(many=True, source="decisions_in_order")
+    decisions = DecisionAnswer(many=True, source="decisions.all")
 
 
 class TraceNode(serializers.Serializer):

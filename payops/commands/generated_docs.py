@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ledger import docs as ledger_docs
-from payops.commands import schema
+from payops.commands import facts_doc, schema
 from payops.core.guards import allowed_pairs, is_append_only, product_models
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -87,4 +87,5 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "states.md": states,
     "guards.md": guards,
     "journal-matrix.md": ledger_docs.render,
+    "interfaces.md": facts_doc.render,
 }

@@ -27,7 +27,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "person": request.user.person,  # type: ignore[union-attr]
         "role_label": role_words(request),
         "acts": {act.value: True for act in acts},
-        "environment": getattr(settings, "PAYOPS_ENVIRONMENT", ""),
+        "environment": settings.PAYOPS_ENVIRONMENT,
     }
     if book is not None:
         shown |= {

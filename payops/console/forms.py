@@ -74,20 +74,20 @@ class ActForm(forms.Form):
 
 
 class AssignForm(ActForm):
-    """`people` is a list of (person id, name); "" takes the owner away."""
+    """`people` is a list of (person id, name); "none" takes the owner away."""
 
     name = "assign"
-    owner = forms.ChoiceField(label="Owner", required=False)
+    owner = forms.ChoiceField(label="Owner")
 
     def __init__(self, *args: Any, people: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["owner"].choices = [("", "Nobody"), *people]  # type: ignore[attr-defined]
+        self.fields["owner"].choices = [("none", "Nobody"), *people]  # type: ignore[attr-defined]
 
 
 class CommentForm(ActForm):
     name = "comment"
     text = forms.CharField(
-        label="Comment", max_length=COMMENT_MAX, widget=forms.Textarea(attrs={"rows": 3})
+        label="Comment", max_length=COMMENT_MAX, widget=forms.Textarea(attrs={"rows": 2})
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
 from payops.console import auth, errors
@@ -22,7 +23,7 @@ class InspectionSite(AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         return Act.VIEW_AUDIT in getattr(request, "acts", ())
 
-    @never_cache
+    @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: object = None) -> HttpResponse:
         """Whoever is signed in and still comes here lacks the permission."""
         if getattr(request, "actor", None) is not None:

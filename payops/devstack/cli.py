@@ -53,12 +53,18 @@ def _options(command: str, rest: Sequence[str]) -> stack.Options:
         action="store_true",
         help="seed people and books also into a database given by DATABASE_URL",
     )
+    parser.add_argument(
+        "--people-only",
+        action="store_true",
+        help="seed people, accounts and sellers, but no payments and payouts",
+    )
     given = parser.parse_args(rest)
     return stack.Options(
         var=default_path(),
         with_demo_day=command == "demo",
         with_reset=given.reset,
         with_seed=given.seed_demo,
+        with_books=not given.people_only,
     )
 
 

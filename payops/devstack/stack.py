@@ -41,6 +41,7 @@ class Options:
     with_demo_day: bool = False
     with_reset: bool = False
     with_seed: bool = False  # also into a database that was given from outside
+    with_books: bool = True  # payments and payouts beside the people
 
 
 def run(*, recipe: Recipe, options: Options) -> int:
@@ -117,7 +118,7 @@ class _Stack:
             printed = self._step("seed_demo", self._recipe.seed_people, setting)
             self._seeded = stackfile.merge_seeded(directory=self._var, output=printed)
         self._start_programs(setting)
-        if is_seeded:
+        if is_seeded and self._options.with_books:
             self._step("seed_books", self._recipe.seed_books, setting)
         self._supervisor.started()
         self._introduce(setting)

@@ -61,7 +61,7 @@ def run_tests(*, arguments: Sequence[str]) -> int:
             broker=valkey.url(),
         )
         environment = product_environment(
-            base=_cleaned(os.environ), var=directory, addresses=addresses, secrets=secrets
+            base=cleaned(os.environ), var=directory, addresses=addresses, secrets=secrets
         ) | {"DJANGO_SETTINGS_MODULE": SETTINGS}
         run_step(
             PRODUCT.migrate, name="migrate", environment=environment, meanwhile=supervisor.pause
@@ -123,7 +123,7 @@ def worker_count(arguments: Sequence[str]) -> int:
     return min(int(wanted), WORKERS_MAX) if wanted.isdigit() else 0
 
 
-def _cleaned(environ: Mapping[str, str]) -> dict[str, str]:
+def cleaned(environ: Mapping[str, str]) -> dict[str, str]:
     """Without what the caller configured for a real stack."""
     return {
         name: value

@@ -29,6 +29,7 @@ from payops.webhooks.models import Delivery, Payload, ProviderEvent
 ACTOR = service("provider-events")
 UNPARSEABLE = "unparseable"
 NO_MEANING = "no meaning here yet"
+NOT_OURS = "no payout of ours: the provider settles with us"
 REPEAT_WAIT = timedelta(seconds=2)
 
 
@@ -102,7 +103,8 @@ def _apply(batch: Batch, work: EventWork) -> None:
     elif kind.startswith("payment."):
         payment_events.apply(batch, work)
     else:
-        work.ignore(work.said.reason or f"{kind}: {NO_MEANING}", reprocessable=kind != "ignored")
+        why = NOT_OURS if kind.startswith("settlement.") else NO_MEANING
+        work.ignore(work.said.reason or f"{kind}: {why}", reprocessable=kind != "ignored")
 
 
 def _events_of(deliveries: Iterable[Delivery]) -> dict[tuple[UUID, str], ProviderEvent]:

@@ -43,6 +43,29 @@ FACT_LABELS = {
     "content_hash": "Hash of the table",
     "failure_code": "Failure code",
 }
+FACTS_ORDER = (
+    "resolution",
+    "name",
+    "role",
+    "username",
+    "system",
+    "acts",
+    "merchant_ref",
+    "payout",
+    "beneficiary",
+    "account",
+    "bank_masked_before",
+    "bank_masked",
+    "hold_beneficiary",
+    "failure_code",
+    "reissue_of",
+    "funding",
+    "source",
+    "case",
+    "template",
+    "template_variant",
+    "runbook",
+)
 ASKED_THROUGH = {"browser": "in the browser", "api": "through the API", "worker": "by a flow"}
 
 
@@ -181,15 +204,21 @@ def may_undo(at: Standing, person_id: UUID) -> bool:
 
 
 def facts_of_request(request: ApprovalRequest) -> list[Fact]:
-    """Every fact the hash covers, the amount first; sealed content is shown by its hash alone."""
+    """Every fact the hash covers, the telling ones first; sealed content is shown by its hash."""
     shown = []
     if request.amount_minor is not None:
         shown.append(Fact("Amount", request.amount_minor, "money", currency=request.currency))
-    shown.append(Fact("About", request.subject_id, "id", address_of(request.subject_id)))
-    for name, value in request.facts.items():
+    told = {v for n, v in request.facts.items() if n not in HIDDEN_FACTS and isinstance(v, str)}
+    if (href := address_of(request.subject_id)) and request.subject_id not in told:
+        shown.append(Fact("About", request.subject_id, "id", href))
+    for name in sorted(request.facts, key=_place):
         if name not in HIDDEN_FACTS:
-            shown += _facts(name, value)
+            shown += _facts(name, request.facts[name])
     return shown
+
+
+def _place(name: str) -> tuple[int, str]:
+    return (FACTS_ORDER.index(name) if name in FACTS_ORDER else len(FACTS_ORDER), name)
 
 
 def reporting_amount(request: ApprovalRequest) -> Money | None:

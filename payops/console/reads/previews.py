@@ -44,18 +44,19 @@ class HoldAct:
 class Preview:
     entries: list[Entry] = field(default_factory=list)
     holds: list[HoldAct] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
 
     @property
     def anything(self) -> bool:
-        return bool(self.entries or self.holds or self.steps)
+        return bool(self.entries or self.holds or self.notes or self.steps)
 
 
 def preview_of(consequences: Iterable[Any], steps: Sequence[dict[str, Any]] = ()) -> Preview:
     shown = Preview()
     for each in [*consequences, *({"kind": "step", **step} for step in steps)]:
         if not isinstance(each, dict):
-            shown.steps.append(str(each))
+            shown.notes.append(_capital(str(each)))
         elif each.get("kind") == "entry" and each.get("lines"):
             lines = tuple(_line(line) for line in each["lines"])
             shown.entries.append(Entry(str(each.get("words", "")), lines))
@@ -65,12 +66,16 @@ def preview_of(consequences: Iterable[Any], steps: Sequence[dict[str, Any]] = ()
             words = str(each.get("words", ""))
             shown.holds.append(HoldAct(act, subject, address_of(subject), words))
         else:
-            shown.steps.append(_words(each))
+            (shown.steps if each.get("kind") == "step" else shown.notes).append(_words(each))
     return shown
 
 
 def _words(each: dict[str, Any]) -> str:
     words = str(each.get("words") or each.get("name") or each.get("kind") or "")
+    return _capital(words)
+
+
+def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 

@@ -32,7 +32,7 @@ FIELD_OF_RULE = {
 }
 OPEN_TO = frozenset({Act.VIEW_BOOKS, Act.DECIDE, Act.MANAGE_ACCESS})
 ACT_WORDS = {
-    "payout_exception": "Approve",
+    "payout_exception": "Approve resolution",
     "payout_release": "Approve payout",
     "bank_detail_change": "Approve new bank details",
     "role_grant": "Approve role",
@@ -132,7 +132,6 @@ def approval_page(
         "ticked": request.POST.getlist("evidence") if refusals else [],
         "take_back": take_back or forms.TakeBackForm(),
         "reporting": files.reporting_amount(row),
-        "limit_words": "",
     }
     return render(request, "console/approval.html", context, status=status)
 

@@ -48,7 +48,7 @@ def _assign_form(request: HttpRequest) -> forms.ActForm:
 
 
 def _assign(request: HttpRequest, case: Case, said: dict[str, Any]) -> Any:
-    person_id = UUID(said["owner"]) if said["owner"] else None
+    person_id = None if said["owner"] == "none" else UUID(said["owner"])
     return case_work.assign(person_id=person_id, **_common(request, case))
 
 

@@ -30,6 +30,7 @@ from payops.flows import payout_exception
 from payops.flows.resolutions import RESOLUTIONS
 
 REFUSED = 422
+MAIN_FILTERS = 5
 
 
 @require_GET
@@ -64,6 +65,7 @@ def queue_page(
         "picture": svg.ageing_bars(bars=bars, title="Cases by age"),
         "people": people,
         "me": str(person_id),
+        "more_set": any(each.value for each in chosen.controls[MAIN_FILTERS:]),
         "refused": refused or [],
         "next": request.get_full_path(),
     }

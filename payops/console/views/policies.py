@@ -38,26 +38,42 @@ def index(request: HttpRequest) -> HttpResponse:
     pending = ApprovalRequest.objects.filter(
         kind="policy_change", state=ApprovalRequest.State.PENDING, expires_at__gt=request.now
     ).select_related("requested_by")
+    tables = _tables(request)
     context = {
-        "tables": _tables(request),
+        "by_amount": [table for table in tables if table["version"].rules["by_amount"]],
+        "fixed": [table for table in tables if not table["version"].rules["by_amount"]],
         "pending": list(pending.order_by("-created_at")[:50]),
     }
     return render(request, "console/policies.html", context)
 
 
+def book_of(request: HttpRequest, kind: str) -> Book:
+    """Access is governed in the system book, everything else in the book at hand."""
+    row = governance.GOVERNED.get(kind)
+    if row is not None and row.in_system_book:
+        return Book.objects.get(is_system=True)
+    return request.book
+
+
 def _tables(request: HttpRequest) -> list[dict[str, Any]]:
     """Each active table with the kind that its change is proposed under."""
-    return [
-        {
-            "kind": table.version.name.removeprefix(policies.PREFIX),
-            "label": table.label,
-            "version": table.version,
-            "rows": table.rows,
-            "conditions": table.conditions,
-            "expires_hours": table.expires_hours,
-        }
-        for table in selectors.policy_tables(request.book, request.now)
-    ]
+    answer = []
+    for book in (request.book, Book.objects.get(is_system=True)):
+        for table in selectors.policy_tables(book, request.now):
+            kind = table.version.name.removeprefix(policies.PREFIX)
+            row = governance.GOVERNED.get(kind)
+            if book.is_system == (row is not None and row.in_system_book):
+                answer.append(
+                    {
+                        "kind": kind,
+                        "label": table.label,
+                        "version": table.version,
+                        "rows": table.rows,
+                        "conditions": table.conditions,
+                        "expires_hours": table.expires_hours,
+                    }
+                )
+    return answer
 
 
 @require_http_methods(["GET", "POST"])
@@ -66,14 +82,16 @@ def propose(request: HttpRequest, kind: str) -> HttpResponse:
     """Ask for other tier edges of one table; finance and treasury decide."""
     if kind not in policies.KIND_LABELS:
         raise Http404(f"There is no approval policy {kind}.")
-    book: Book = request.book
+    book = book_of(request, kind)
     version = policies.active(book=book, kind=kind, now=request.now)
     label = policies.KIND_LABELS[kind]
     form = forms.PolicyForm(
         request.POST or None, rules=version.rules, currency=book.reporting_currency
     )
     if form.is_bound and form.is_valid():
-        approval = forms.attempt(form, lambda: _ask(request, version, label, form.cleaned_data))
+        approval = forms.attempt(
+            form, lambda: _ask(request, version, label, form.cleaned_data, book)
+        )
         if approval is not None:
             messages.success(request, "Asked for. The active table stays until others approve.")
             return redirect("approval", approval.public_id)
@@ -98,7 +116,7 @@ def _ask(request: HttpRequest, version: Any, label: str, said: dict[str, Any]) -
         actor=request.actor,
         now=request.now,
         subject_id=version.name,
-        book=request.book,
+        book=book,
     )
 
 

@@ -14,13 +14,16 @@ from typing import TypeVar
 from django.db import Error as DatabaseError
 from django.db import connections
 
+from approvals.refusals import ApprovalRefused
+from payops.cases.services import CaseRefused
 from payops.core.state import StaleState
 from payops.devstack.seed.provider import ProviderSilent
 
 T = TypeVar("T")
 PATIENCE_S = 60.0
 PAUSE_S = 0.25
-PASSING = (DatabaseError, ProviderSilent, StaleState, OSError)
+# The last two: what was looked at changed before it was acted on; the next look sees it.
+PASSING = (DatabaseError, ProviderSilent, OSError, StaleState, CaseRefused, ApprovalRefused)
 
 
 class Troubles:

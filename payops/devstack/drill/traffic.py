@@ -1,4 +1,4 @@
-"""Live traffic of the drill: buyers pay, sellers are paid out, banks send money back, people decide.
+"""Live traffic of the drill: buyers pay, sellers are paid, banks send money back, people decide.
 
 Payments and failures happen at the simulator, which signs and delivers them, many of them several
 times at once. Payouts and decisions go through the product's own services. Each act looks at what
@@ -47,27 +47,29 @@ class Traffic:
         self._troubles = troubles
         self._seed = seed
         self._provider = Provider()
-        self._no_more = threading.Event()
+        self._flowing = threading.Event()
         self._over = threading.Event()
         self._failed: set[UUID] = set()
         self._threads = [
-            self._thread("buyers", self._pay, PAYMENT_EVERY_S, self._no_more),
-            self._thread("sellers", self._ask_payout, PAYOUT_EVERY_S, self._no_more),
-            self._thread("banks", self._send_back, FAILURE_EVERY_S, self._no_more),
-            self._thread("approvers", self._approve_payouts, LOOK_EVERY_S, self._over),
-            self._thread("case owners", self._decide_cases, LOOK_EVERY_S, self._over),
+            self._thread("buyers", self._pay, PAYMENT_EVERY_S, makes_new=True),
+            self._thread("sellers", self._ask_payout, PAYOUT_EVERY_S, makes_new=True),
+            self._thread("banks", self._send_back, FAILURE_EVERY_S, makes_new=True),
+            self._thread("approvers", self._approve_payouts, LOOK_EVERY_S),
+            self._thread("case owners", self._decide_cases, LOOK_EVERY_S),
         ]
 
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
 
+    def resume(self) -> None:
+        self._flowing.set()
+
     def no_more(self) -> None:
-        """Nothing new happens from here on; people go on deciding what is open."""
-        self._no_more.set()
+        """Nothing new happens until `resume`; people go on deciding what is open."""
+        self._flowing.clear()
 
     def stop(self) -> None:
-        self._no_more.set()
         self._over.set()
         for thread in self._threads:
             thread.join()
@@ -76,15 +78,20 @@ class Traffic:
         return Payout.objects.filter(merchant_ref__startswith=self.prefix)
 
     def _thread(
-        self, name: str, act: Callable[[random.Random], None], every_s: float, end: threading.Event
+        self,
+        name: str,
+        act: Callable[[random.Random], None],
+        every_s: float,
+        *,
+        makes_new: bool = False,
     ) -> threading.Thread:
         dice = random.Random(f"{self._seed} {name}")
 
         def loop() -> None:
             try:
-                while not end.is_set():
-                    persist(lambda: act(dice), what=name)
-                    end.wait(every_s)
+                while not self._over.wait(every_s):
+                    if self._flowing.is_set() or not makes_new:
+                        persist(lambda: act(dice), what=name)
             except Exception as error:  # noqa: BLE001 - the verdict tells it, nobody else could
                 self._troubles.add(f"{name} stopped: {type(error).__name__}: {error}")
             finally:
@@ -139,8 +146,8 @@ class Traffic:
                 copies=copies,
                 parallel=copies,
             )
-            self.counts["late failures"] += 1
         self._failed.add(payout.pk)
+        self.counts["late failures"] += 1
 
     def _approve_payouts(self, dice: random.Random) -> None:
         waiting = self.payouts().filter(state=Payout.State.AWAITING_APPROVAL)

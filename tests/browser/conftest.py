@@ -1,0 +1,98 @@
+"""Browser tests: a real stack, a real Chromium, several people at their own screens.
+
+Without a Chromium all of them are skipped at one line, which pytest prints once with their number;
+PAYOPS_REQUIRE_BROWSER=1 makes that a failure. PAYOPS_BROWSER_STACK names the stack.json of a
+running stack to use while working on a screen; the stories change its books.
+
+Fixtures are of the package, not of the session: Playwright's loop must be gone before another
+test of the same worker speaks to the database.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from payops.devstack.browser import NONE_FOUND, chromium, sign_in
+from tests.browser.live import Stack, Up, read_stack
+from tests.browser.watch import Watch
+
+PATIENCE_MS = 20_000
+DESKTOP = {"width": 1440, "height": 900}
+AsPerson = Callable[..., Page]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        if found is None:
+            if os.environ.get("PAYOPS_REQUIRE_BROWSER") == "1":
+                pytest.fail(NONE_FOUND, pytrace=False)
+            pytest.skip(f"browser tests: {NONE_FOUND}")
+        expect.set_options(timeout=PATIENCE_MS)
+        yield found
+
+
+@pytest.fixture(scope="package")
+def stack(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """`browser` comes first, so that no stack is started for tests that are skipped."""
+    if running := os.environ.get("PAYOPS_BROWSER_STACK"):
+        yield read_stack(Path(running))
+        return
+    up = Up(tmp_path_factory.mktemp("browser-var"))
+    try:
+        yield up.wait_until_ready()
+    finally:
+        up.stop()
+
+
+@pytest.fixture(scope="package")
+def sign_ins() -> dict[str, Any]:
+    """The cookies of everybody who has signed in, so that each signs in once."""
+    return {}
+
+
+@pytest.fixture
+def open_window(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """`open_window("lena")` is a watched window; whatever went wrong in it fails the test."""
+    opened: list[tuple[BrowserContext, Watch]] = []
+
+    def new(who: str, **options: Any) -> BrowserContext:
+        context = browser.new_context(**{"viewport": DESKTOP, **options})
+        context.set_default_timeout(PATIENCE_MS)
+        opened.append((context, Watch(context, who)))
+        return context
+
+    yield new
+    problems = [problem for _, watch in opened for problem in watch.problems]
+    for context, _ in opened:
+        context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def as_person(
+    open_window: Callable[..., BrowserContext], stack: Stack, sign_ins: dict[str, Any]
+) -> AsPerson:
+    """`as_person("lena")` is a page in a window of Lena's own, signed in through the page."""
+
+    def signed_in(username: str, **options: Any) -> Page:
+        base = {"base_url": stack.web, **options}
+        if username not in sign_ins:
+            page = open_window(username, base_url=stack.web).new_page()
+            sign_in(page, web=stack.web, username=username, password=stack.password(username))
+            sign_ins[username] = page.context.storage_state()
+        return open_window(username, storage_state=sign_ins[username], **base).new_page()
+
+    return signed_in
+
+
+@pytest.fixture
+def simulator(open_window: Callable[..., BrowserContext], stack: Stack) -> Page:
+    """The provider's own page, where a person makes a payout fail."""
+    return open_window("simulator", base_url=stack.simulator).new_page()
