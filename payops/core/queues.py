@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,9 +31,10 @@ log = logging.getLogger(__name__)
 
 BATCH_MAX = 500
 LEASE = timedelta(seconds=30)
-# Longer than the worker's hard time limit: a row that runs by its own steps is never run twice
-# at once, because its worker is gone before the lease is.
-STEP_LEASE = timedelta(seconds=150)
+# A row that runs by its own steps is leased anew as long as its worker lives, so that a dead
+# worker's row is free soon and a slow one's is not taken away.
+BEAT_S = 10.0
+BEAT_ENDS_WITHIN_S = 15.0
 STEPS_STARTED_WITHIN = timedelta(seconds=20)
 POSTPONE_MIN = timedelta(seconds=1)
 BACKOFF_BASE_S = 1.0
@@ -243,11 +246,35 @@ def _in_transaction(queue: Queue, keys: list[UUID], token: UUID) -> int:
         return len(rows)
 
 
+@contextmanager
+def _kept_leased(queue: Queue, key: UUID, token: UUID) -> Iterator[None]:
+    """Renew a row's lease from a thread of its own until the block, or the process, ends."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_S):
+            try:
+                _renew(queue, [key], token, LEASE)
+            except DatabaseError as error:
+                log.warning("%s %s: the lease was not renewed: %s", queue.name, key, error)
+            finally:
+                connection.close()
+
+    thread = threading.Thread(target=beat, name=f"lease {key}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(BEAT_ENDS_WITHIN_S)
+
+
 def _run_steps(queue: Queue, row: Any, token: UUID, tally: Tally) -> None:
-    if not _renew(queue, [row.pk], token, STEP_LEASE):
+    if not _renew(queue, [row.pk], token, LEASE):
         return
     try:
-        queue.run([row], clock.utc_now())
+        with _kept_leased(queue, row.pk, token):
+            queue.run([row], clock.utc_now())
         with transaction.atomic(durable=True):
             held = queue.model.objects.select_for_update().filter(pk=row.pk, lease_token=token)
             rows = list(held.filter(state=queue.ready_state))

@@ -12,6 +12,7 @@ import time
 
 from celery import current_app
 from django.conf import settings
+from kombu.exceptions import KombuError
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -54,8 +55,8 @@ class Waker:
             try:
                 for lane in lanes:
                     send_wake_up(redis, lane)
-            except (RedisError, OSError, current_app.connection_for_write().connection_errors) as e:
-                log.warning("the broker is away, the sweep will find the work: %s", e)
+            except (RedisError, OSError, KombuError) as error:
+                log.warning("the broker is away, the sweep will find the work: %s", error)
                 time.sleep(PAUSE_AFTER_FAILURE_S)
 
 

@@ -53,6 +53,10 @@ def steps_of(plan: dict[str, Any]) -> Sequence[Step]:
         ],
         "request_details": [Step("request_details", "E · Ask for new details", _request_details)],
         "escalate": [Step("escalate", "E · Escalate", _escalate)],
+        "restore": [
+            Step("verify_delivered", "E · Verify the delivery at the provider", _delivered, _ask),
+            Step("restore", "E · Restore the payout", _restore),
+        ],
         "hold": [],
     }[plan["resolution"]]
     return steps
@@ -192,15 +196,20 @@ def next_steps(context: StepContext) -> str:
 
 def _release(context: StepContext) -> dict[str, Any]:
     entry = _post_release(context)
+    reason = "the approved resolution returns the amount to the seller's balance"
+    return {"entry": entry, "holds_released": _release_own_holds(context, reason)}
+
+
+def _release_own_holds(context: StepContext, reason: str) -> list[str]:
+    """The holds this run placed, and no other (D7)."""
     released = []
     own = Hold.objects.filter(
         book=context.run.book, key__startswith=f"{context.run.approval_id}:", released_at=None
     )
     for hold in own.order_by("pk"):
-        reason = "the approved resolution returns the amount to the seller's balance"
         release_hold(hold_key=hold.pk, reason=reason, actor=context.actor, now=context.now)
         released.append(hold.public_id)
-    return {"entry": entry, "holds_released": released}
+    return released
 
 
 def _post_release(context: StepContext) -> str:
@@ -255,6 +264,28 @@ def _verified(context: StepContext) -> dict[str, Any]:
         evidence=context.answer,
     )
     return context.answer
+
+
+def _delivered(context: StepContext) -> dict[str, Any]:
+    if context.answer["status"] != "paid":
+        raise StepRefused(
+            f"the provider shows the payout as {context.answer['raw_status']}, not as paid"
+        )
+    return context.answer
+
+
+def _restore(context: StepContext) -> dict[str, Any]:
+    payout = _locked_payout(context)
+    payout.restore_paid()
+    state.save(
+        payout,
+        actor=context.actor,
+        now=context.now,
+        action="payout.restored",
+        evidence={"approval_id": context.run.approval_id},
+    )
+    reason = "the payout was delivered after all"
+    return {"state": payout.state, "holds_released": _release_own_holds(context, reason)}
 
 
 def _reissue(context: StepContext) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from approvals.models import ApprovalRequest
 from payops.core import audit, ids
 from payops.core.actors import Actor, service
 from payops.core.models import ApiKey, Book, Person, RoleGrant, User
-from payops.core.roles import Act, Role
+from payops.core.roles import Act, Role, acts_of
 from payops.flows import beneficiary
 from payops.webhooks.models import ProviderEvent
 from payops.webhooks.services import discard
@@ -58,8 +58,10 @@ def propose(
 ) -> ApprovalRequest:
     """Ask for a governed change. Raises ChangeRefused."""
     if kind == policy_changes.KIND:
+        _may(Act.PROPOSE_POLICY, actor, now)
         return _propose_policy(facts, reason, actor, now, book or _only_book())
     row = GOVERNED[kind]
+    _may(row.act, actor, now)
     checked = row.check(facts)
     owner = Book.objects.get(is_system=True) if row.in_system_book else book or _only_book()
     with transaction.atomic(durable=True):
@@ -114,6 +116,13 @@ def subject_of(kind: str, facts: dict[str, Any]) -> str:
     named = [str(facts.get(name, "")) for name in ("person_id", "role", "username", "system")]
     text = ":".join([kind, *named, str(facts.get("policy", "")), str(facts.get("name", ""))])
     return f"{kind}:{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
+def _may(act: Act, actor: Actor, now: datetime) -> None:
+    """Asking is a permission of its own, whichever face it comes through (SE-4)."""
+    asker = Person.objects.filter(pk=actor.person_id).first()
+    if asker is None or act not in acts_of(asker.roles_at(now)):
+        raise ChangeRefused(f"{actor.login or actor.service} may not {act.value}")
 
 
 def _propose_policy(

@@ -117,7 +117,8 @@ def plan_facts(
 ) -> dict[str, Any]:
     """What the approval is bound to (D6); recomputed before execution."""
     booked = payout.state in (Payout.State.FAILED, Payout.State.RETURNED)
-    template, variant = ("", "") if booked else payout_postings.compensation_template(payout)
+    unposted = booked or resolution == "restore"
+    template, variant = ("", "") if unposted else payout_postings.compensation_template(payout)
     return {
         "runbook": exception_steps.NAME,
         "version": exception_steps.VERSION,
@@ -273,6 +274,8 @@ def _objections(
         )
     if resolution == "reissue":
         refusals += _reissue_objections(payout, now)
+    if resolution == "restore":
+        refusals += _restore_objections(payout)
     if resolution in ("release", "reissue") and _was_released(payout):
         refusals.append(f"Payout {payout.merchant_ref} was released from 2200 already.")
     if payout.paid_at and not payout.money_back_at:
@@ -298,6 +301,20 @@ def _reissue_objections(payout: Payout, now: datetime) -> list[str]:
             f"{cause.words} The same details cannot succeed; request new bank details first."
         )
     return found
+
+
+def _restore_objections(payout: Payout) -> list[str]:
+    """Back to the state before only where policy allows and nothing was booked (PX-12)."""
+    if not payout.book.hold_rollback_allowed:
+        return [f"The policy of {payout.book.name} does not allow a payout to be restored."]
+    if payout.state != Payout.State.EXCEPTION or payout.exception_from != Payout.State.PAID:
+        return [
+            f"Payout {payout.merchant_ref} is {payout.state}; only one that was PAID before its "
+            "exception is restored."
+        ]
+    if payout.money_back_at is not None:
+        return [f"The money of {payout.merchant_ref} came back; it was not delivered."]
+    return []
 
 
 def _was_released(payout: Payout) -> bool:

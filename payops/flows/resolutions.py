@@ -54,6 +54,14 @@ RESOLUTIONS = {
             False,
         ),
         Resolution(
+            "restore",
+            "Restore: it was delivered after all",
+            "The provider itself shows the payout as paid and the money never came back. The payout "
+            "returns to PAID; nothing is posted. Open only where the book's policy allows it.",
+            ("retryable", "new_details", ""),
+            False,
+        ),
+        Resolution(
             "escalate",
             "Escalate to compliance and treasury",
             "The account is frozen, restricted or disputed. Compliance decides what happens next.",

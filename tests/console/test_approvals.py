@@ -261,7 +261,7 @@ def test_my_queue_all_asked_and_decided():
     assert mine.public_id in text_of(queue)
     assert others.public_id not in text_of(queue)
     assert others.public_id in text_of(everything)
-    assert shows(everything, "This needs Payments operations lead")
+    assert shows(everything, "Not your seat")
     assert mine.public_id in text_of(by_me) and others.public_id in text_of(by_me)
     assert others.public_id in text_of(done) and "Lena Fischer" in text_of(done)
     assert mine.public_id not in text_of(done)

@@ -55,7 +55,7 @@ def test_queue_shows_the_case_with_amount_clock_and_owner_to_take():
 
     assert page.status_code == 200
     assert f"/cases/{case.public_id}/" in text_of(page)
-    assert shows(page, f"Payout {payout.merchant_ref} of 12,400.00 EUR to Atelier Nordlicht")
+    assert shows(page, f"Payout {payout.merchant_ref} of 12,400.00 EUR to S-1001")
     assert '<data class="money" value="12400.00 EUR">12,400.00' in text_of(page)
     assert "3 h 59 min left" in text_of(page)
     assert f'name="take" value="{case.public_id}"' in text_of(page)
@@ -76,6 +76,16 @@ def test_filters_live_in_the_url_and_an_unknown_value_is_told():
     assert [f"Figures differ {i}</a>" in by_text for i in range(3)] == [False, False, True]
     assert [f"Figures differ {i}</a>" in by_id for i in range(3)] == [True, False, False]
     assert "“NOPE” is none of the choices of “State”; it filters nothing." in unknown
+
+
+def test_a_case_is_found_by_reference_beneficiary_and_payout():
+    payout, case = failed_payout()
+    lena, row = browser("lena"), f'value="{case.public_id}"'
+
+    for text in (payout.merchant_ref, "atelier nord", "S-1001", payout.public_id, case.public_id):
+        assert row in text_of(lena.get("/cases/", {"text": text})), text
+    for text in ("Polder", "P-0", "po_" + "0" * 32):
+        assert row not in text_of(lena.get("/cases/", {"text": text})), text
 
 
 def test_empty_queue_says_what_will_appear_and_a_filtered_one_offers_the_way_back():
@@ -197,7 +207,7 @@ def test_advice_is_labelled_and_fills_in_nothing():
     form = text_of(browser("lena").get(f"/cases/{case.public_id}/propose/?resolution=hold"))
 
     assert '<section class="advice"' in page
-    assert "From rules v9" in page
+    assert "From rules, version v9" in page
     assert "ab" * 32 in page
     assert "<script>alert(1)" not in page
     assert "likely bank rejection" not in form

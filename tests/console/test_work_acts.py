@@ -19,7 +19,16 @@ from tests.people import person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 EVERYBODY = (
-    "amara lena priya marco chen sofia audrey eli ada root".split()  # noqa: SIM905
+    "amara",
+    "lena",
+    "priya",
+    "marco",
+    "chen",
+    "sofia",
+    "audrey",
+    "eli",
+    "ada",
+    "root",
 )
 
 
@@ -318,9 +327,17 @@ def test_policy_change_shows_old_and_new_edges_and_binds_nothing_yet():
     assert same.status_code == falling.status_code == 422
     assert shows(same, "Nothing differs from the active table; change an edge first.")
     assert shows(falling, "the proposed table cannot be applied: the upper edges")
-    assert "below 5,000.00 EUR" in text_of(
-        browser("priya").get("/settings/policies/")
-    ).lower().replace("eur", "EUR")
+    assert "Below 5,000.00 EUR" in text_of(browser("priya").get("/settings/policies/"))
+
+
+def test_access_policies_are_those_of_the_system_book():
+    form = {"expires_hours": "24", "reason": "decide about access within a day"}
+
+    page = browser("marco").post("/settings/policies/role_grant/", form, follow=True)
+
+    assert shows(page, "New approval policy: Role grant")
+    assert shows(page, "72 hours now, 24 hours proposed")
+    assert ApprovalRequest.objects.get(kind="policy_change").book.is_system
 
 
 def test_discard_of_an_unknown_event_is_refused_with_the_count():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -90,6 +91,10 @@ def expire_leases() -> None:
 
 def make_due() -> None:
     Message.objects.filter(state="PENDING").update(due_at=clock.utc_now() - timedelta(seconds=1))
+
+
+def ready_now() -> int:
+    return queues.ready_count(outbox_queue(), lane=LANE, now=clock.utc_now())
 
 
 def failing_on(*bad: str, error: Exception) -> Any:
@@ -344,6 +349,28 @@ def test_steps_that_take_long_hand_the_rest_back_uncharged(monkeypatch):
     assert handled == []
     assert set(Message.objects.values_list("attempts", "leased_until")) == {(0, None)}
     assert queues.ready_count(target, now=clock.utc_now()) == 3
+
+
+def test_row_of_a_living_worker_stays_leased_and_a_dead_ones_is_free_with_its_lease(monkeypatch):
+    """WH-16, WH-24: a step that outlasts its lease is not taken away; nobody renews after it."""
+    send("a", topic="steps")
+    monkeypatch.setattr(queues, "BEAT_S", 0.02)
+    stolen: list[Tally] = []
+
+    def run(rows: list[Message], now: datetime) -> None:
+        expire_leases()
+        until = time.monotonic() + 10
+        while ready_now() and time.monotonic() < until:
+            time.sleep(0.01)
+        stolen.append(drain_once(target, lane=LANE))
+
+    target = queue(run, own_steps=lambda row: True)
+
+    tally = drain_once(target, lane=LANE)
+
+    assert (tally.finished, stolen) == (1, [Tally()])
+    assert [t.name for t in threading.enumerate() if t.name.startswith("lease ")] == []
+    assert states() == {"a": "DONE"}
 
 
 def test_sixteen_workers_give_each_row_one_effect_wh_24():

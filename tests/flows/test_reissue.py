@@ -42,6 +42,11 @@ def failed_at(provider: Provider, name: str, code: str = "could_not_process") ->
     return payout
 
 
+def sent_out(provider: Provider) -> list[str]:
+    """Our reference of every movement of money out, in order."""
+    return [row[1] for row in provider.movements() if row[0] == "payout"]
+
+
 def verify() -> None:
     beneficiary.verify(
         beneficiary_id=seller().pk,
@@ -85,11 +90,7 @@ def test_a_payout_is_reissued_once_and_its_case_ends_when_the_money_arrives(
     drain()
 
     assert (reissued(payout).state, Case.objects.get().state) == ("PAID", "RESOLVED")
-    assert [(row[0], row[1]) for row in provider.movements()] == [
-        ("payout", payout.public_id),
-        ("payout_failure", payout.public_id),
-        ("payout", fresh.public_id),
-    ]
+    assert sent_out(provider) == [payout.public_id, fresh.public_id]
     on_its_way = {"1100": -120_000, "1200": 120_000} if name == "standard" else {}
     assert balances(payout) == on_its_way
     assert balances(fresh) == {"1100": -120_000, "2000": 120_000}
@@ -119,7 +120,7 @@ def test_nothing_is_reissued_while_the_provider_shows_the_original_as_not_termin
     assert step.error.startswith("the provider shows the original as paid")
     urgent = LocalTicket.objects.get(priority="urgent")
     assert "verify_terminal" in urgent.title
-    assert (Case.objects.get().state, len(provider.movements())) == ("TRIAGED", 1)
+    assert (Case.objects.get().state, sent_out(provider)) == ("TRIAGED", [payout.public_id])
 
 
 def test_an_unreachable_provider_is_asked_again_before_anything_is_reissued(
@@ -185,7 +186,7 @@ def test_a_reissue_before_verified_terminal_is_blocked_by_its_gate(provider: Pro
         "BLOCKED",
         "the original payout is not verified terminal at the provider",
     )
-    assert len(provider.movements()) == 2
+    assert sent_out(provider) == [payout.public_id]
 
 
 def test_a_reissue_paid_before_its_runbook_finished_still_resolves_the_case(

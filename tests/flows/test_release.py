@@ -152,7 +152,7 @@ def test_new_bank_details_block_what_was_approved_before_and_cool_down_for_the_r
 
     assert (reload(fresh).state, reload(before).state) == ("IN_TRANSIT", "BLOCKED")
     assert [row[1] for row in provider.movements()] == [fresh.public_id]
-    outcomes = GateDecision.objects.filter(payout=fresh).order_by("created_at")
+    outcomes = GateDecision.objects.filter(payout_id=fresh.pk).order_by("created_at")
     assert [decision.passed for decision in outcomes] == [False, True]
 
 

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, TextField, Value
+from django.db.models.functions import Cast, Concat, Replace
 
 from payops.cases.models import Case
 from payops.cases.rules import CASE_RULES, PRIORITIES
@@ -37,7 +38,6 @@ DISPOSITIONS = {
     "new_details": "Needs new details",
     "compliance": "Compliance",
 }
-TEXT_MATCHES_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,18 +209,21 @@ def _text(text: str, book: Book) -> Q:
     try:
         prefix, key = parse(text)
     except UnknownId:
-        payouts = Payout.objects.filter(
-            Q(merchant_ref__iexact=text) | Q(provider_ref=text), book=book
-        ).values_list("pk", flat=True)[:TEXT_MATCHES_MAX]
-        ids = [f"po_{pk.hex}" for pk in payouts]
-        return Q(title__icontains=text) | Q(subject_id__in=ids)
+        named = Q(merchant_ref__iexact=text) | Q(provider_ref=text)
+        named |= Q(beneficiary__name__icontains=text) | Q(beneficiary__reference__iexact=text)
+        return Q(title__icontains=text) | Q(subject_id__in=_payout_ids(named, book))
     if prefix == "cs":
         return Q(pk=key)
     if prefix == "be":
-        payouts = Payout.objects.filter(beneficiary_id=key, book=book)
-        found = payouts.values_list("pk", flat=True)[:TEXT_MATCHES_MAX]
-        return Q(subject_id__in=[f"po_{pk.hex}" for pk in found])
+        return Q(subject_id__in=_payout_ids(Q(beneficiary_id=key), book))
     return Q(subject_id=text) | Q(approval_id=text)
+
+
+def _payout_ids(wanted: Q, book: Book) -> QuerySet[Any]:
+    """The public ids of payouts, rendered by the database: however many, in one statement."""
+    digits = Replace(Cast("pk", TextField()), Value("-"), Value(""))
+    rows = Payout.objects.filter(wanted, book=book).annotate(public=Concat(Value("po_"), digits))
+    return rows.values("public")
 
 
 def _named(values: Any) -> list[tuple[str, str]]:

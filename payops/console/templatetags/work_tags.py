@@ -1,10 +1,8 @@
-"""Words in templates for roles and for why somebody may not decide."""
+"""Words in templates for why somebody may not decide."""
 
 from __future__ import annotations
 
 from django import template
-
-from payops.core.roles import LABELS, Role
 
 register = template.Library()
 WHY_NOT = {
@@ -20,12 +18,3 @@ WHY_NOT = {
 @register.filter
 def why_not(rule: object) -> str:
     return WHY_NOT.get(str(rule), "Not yours")
-
-
-@register.filter
-def role_word(value: object) -> str:
-    """ "finance_manager" → "Finance manager"; what is no role stays as it is."""
-    try:
-        return LABELS[Role(str(value))]
-    except ValueError:
-        return str(value)

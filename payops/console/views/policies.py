@@ -107,7 +107,9 @@ def propose(request: HttpRequest, kind: str) -> HttpResponse:
     return render(request, "console/policy_change.html", context, status=status)
 
 
-def _ask(request: HttpRequest, version: Any, label: str, said: dict[str, Any]) -> ApprovalRequest:
+def _ask(
+    request: HttpRequest, version: Any, label: str, said: dict[str, Any], book: Book
+) -> ApprovalRequest:
     return governance.propose(
         kind="policy_change",
         facts={"policy": version.name, "rules": said["rules"]},

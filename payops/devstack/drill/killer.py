@@ -153,7 +153,7 @@ class Killer:
         if not is_alive(process):
             raise psutil.NoSuchProcess(process.pid)
         if blow.child:
-            living = [child for child in process.children() if is_alive(child)]
+            living = _living_children(process)
             if not living:
                 raise psutil.NoSuchProcess(process.pid)
             process = self._dice.choice(living)
@@ -166,7 +166,7 @@ class Killer:
             process = psutil.Process(told["pids"][struck.blow.process])
             if not is_alive(process) or (process.pid == struck.pid):
                 return False
-            if struck.blow.child and not process.children():
+            if struck.blow.child and not _living_children(process, without=struck.pid):
                 return False
             probe = PROBES.get(struck.blow.process)
             return probe is None or probe(told)
@@ -175,6 +175,12 @@ class Killer:
 
     def _stack(self) -> dict[str, Any]:
         return read_json(path=self._directory / FILE)
+
+
+def _living_children(
+    process: psutil.Process, *, without: int | None = None
+) -> list[psutil.Process]:
+    return [child for child in process.children() if child.pid != without and is_alive(child)]
 
 
 def _is_healthy(address: str) -> bool:

@@ -1,0 +1,38 @@
+"""What every page must be: inside its window, and free of what axe finds (WCAG 2.0 to 2.2, A/AA)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page
+
+RULES = {
+    "resultTypes": ["violations"],
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
+}
+WIDER = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  const over = [...document.querySelectorAll("body *")].filter(
+    (one) => one.getBoundingClientRect().right > width + 0.5);
+  return over.slice(-5).map((one) => one.outerHTML.slice(0, 160));
+}"""
+
+
+def violations(page: Page) -> list[str]:
+    """One line per violation: the rule, what it says, where."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    found: dict[str, Any] = page.evaluate("rules => axe.run(document, rules)", RULES)
+    return [
+        f"{each['id']}: {each['help']} at {node['target']}: {node['html'][:160]}"
+        for each in found["violations"]
+        for node in each["nodes"][:5]
+    ]
+
+
+def wider_than_window(page: Page) -> list[str]:
+    """The innermost elements that make the page scroll sideways."""
+    found: list[str] = page.evaluate(WIDER)
+    return found

@@ -1,0 +1,113 @@
+"""Every screen of the console by the name of its address: who looks, and how to get there.
+
+The test compares this table with the address table, so that no screen can be forgotten.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from playwright.sync_api import Page, expect
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """`row` opens the row of the list at `path` with these words; `then` follows its address."""
+
+    who: str
+    path: str
+    row: str = ""
+    link: str = ""
+    then: str = ""
+
+    def open(self, page: Page) -> int:
+        """Go there as a person does; answers the status of the page looked at."""
+        answer = page.goto(self.path)
+        if self.row:
+            row = page.get_by_role("main").locator("tbody tr").filter(has_text=self.row).first
+            answer = page.goto(str(row.locator("a").first.get_attribute("href")))
+        if self.link:
+            link = page.get_by_role("link", name=re.compile(self.link)).first
+            answer = page.goto(str(link.get_attribute("href")))
+        if self.then:
+            answer = page.goto(page.url.split("?")[0] + self.then)
+        expect(page.get_by_role("main")).to_be_visible()
+        assert answer is not None
+        return answer.status
+
+
+ANYBODY = ""
+SCREENS: dict[str, tuple[Screen, ...]] = {
+    "login": (Screen(ANYBODY, "/sign-in/"),),
+    "home": (Screen("lena", "/"), Screen("ada", "/"), Screen("sofia", "/")),
+    "cases": (Screen("lena", "/cases/?state=all"), Screen("amara", "/cases/?text=nothing-so-named")),
+    "case": (
+        Screen("lena", "/cases/?state=all&text=P-10488", "P-10488"),
+        Screen("amara", "/cases/?state=all&text=P-10486", "P-10486"),
+    ),
+    "case-propose": (
+        Screen("amara", "/cases/?text=P-10487", "P-10487", then="propose/"),
+        Screen("amara", "/cases/?text=P-10487", "P-10487", then="propose/?resolution=release"),
+    ),
+    "approvals": (
+        Screen("marco", "/approvals/?show=all"),
+        Screen("ada", "/approvals/?show=mine"),
+        Screen("audrey", "/approvals/?show=decided"),
+    ),
+    "approval": (
+        Screen("chen", "/approvals/?show=all", "P-10494"),
+        Screen("amara", "/approvals/?show=all", "P-10494"),
+        Screen("audrey", "/approvals/?show=decided", "P-10488"),
+    ),
+    "payouts": (Screen("amara", "/payouts/"), Screen("amara", "/payouts/?q=none")),
+    "payout": (
+        Screen("lena", "/payouts/", "P-10488"),
+        Screen("amara", "/payouts/", "P-10496"),
+        Screen("audrey", "/payouts/", "P-10490"),
+    ),
+    "payout-new": (Screen("amara", "/payouts/new/"),),
+    "payout-act": (
+        Screen("amara", "/payouts/", "P-10496", then="hold/"),
+        Screen("amara", "/payouts/", "P-10496", then="cancel/"),
+    ),
+    "hold-release": (Screen("chen", "/payouts/", "P-10496", link="^Release…"),),
+    "payments": (Screen("priya", "/payments/"),),
+    "payment": (Screen("priya", "/payments/", "ORDER-"),),
+    "beneficiaries": (Screen("amara", "/beneficiaries/"),),
+    "beneficiary": (Screen("lena", "/beneficiaries/", "Fjord"),),
+    "beneficiary-act": (Screen("chen", "/beneficiaries/", "Fjord", then="verify/"),),
+    "bank-change": (Screen("amara", "/beneficiaries/", "Loomstate", then="bank-change/"),),
+    "ledger": (Screen("priya", "/ledger/"),),
+    "journal": (Screen("priya", "/ledger/journal/"),),
+    "entry": (Screen("priya", "/ledger/journal/?event_class=payout.returned", "P-10488"),),
+    "matrix": (Screen("audrey", "/ledger/matrix/"),),
+    "inbox": (Screen("eli", "/inbox/"),),
+    "dead-letters": (Screen("eli", "/inbox/dead/"),),
+    "event": (
+        Screen("eli", "/inbox/?type=payout.reversed", "payout.reversed"),
+        Screen("eli", "/inbox/dead/", "demo"),
+    ),
+    "raw-body": (Screen("chen", "/inbox/?type=payout.reversed", "payout.reversed", then="raw/"),),
+    "discard": (Screen("eli", "/inbox/dead/discard/"),),
+    "messages": (Screen("amara", "/messages/"),),
+    "tickets": (Screen("amara", "/messages/tickets/"),),
+    "outbox": (Screen("eli", "/messages/outbox/"),),
+    "trace": (Screen("audrey", "/trace/"), Screen("audrey", "/trace/?q=P-10488")),
+    "audit": (Screen("audrey", "/audit/"),),
+    "audit-verify": (Screen("audrey", "/audit/verify/"),),
+    "settings": (Screen("marco", "/settings/"),),
+    "people": (Screen("ada", "/settings/people/"), Screen("audrey", "/settings/people/")),
+    "access-propose": (
+        Screen("ada", "/settings/people/role-grant/"),
+        Screen("ada", "/settings/people/api-key/"),
+    ),
+    "role-revoke": (Screen("ada", "/settings/people/", link="^Revoke "),),
+    "policies": (Screen("marco", "/settings/policies/"),),
+    "policy-propose": (Screen("marco", "/settings/policies/payout_release/"),),
+}
+# Addresses that only take a form or give a file; none of them is a page to look at.
+ACTS = frozenset(
+    "logout assign-cases case-act approval-decide approval-withdraw approval-undo redrive "
+    "redrive-messages evidence-pack evidence".split()
+)
