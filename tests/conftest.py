@@ -19,6 +19,7 @@ from psycopg import sql
 from payops.commands import schema
 from payops.commands.bootstrap import as_owner
 from payops.core import clock
+from payops.webhooks import directory, throttle
 
 PASSWORD = "correct horse battery staple"
 STRIPE_SECRET = "whsec_stripe_tests_only"
@@ -62,6 +63,14 @@ def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
         connections["owner"].close()
     TransactionTestCase._fixture_teardown = _put_back  # type: ignore[method-assign]
     yield
+
+
+@pytest.fixture(autouse=True)
+def forget_cached_accounts() -> Iterator[None]:
+    """The edge's in-process caches belong to one test."""
+    yield
+    directory.forget()
+    throttle.forget()
 
 
 def _truncate(owner: psycopg.Connection[Any]) -> None:

@@ -172,9 +172,8 @@ def _claim(queue: Queue, lane: str, token: UUID, limit: int, *, alone: bool) -> 
         lease_rule=sql.SQL(lease_rule),
     )
     with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute(
-            statement.as_string(cursor.connection), [token, LEASE, lane, queue.ready_state, limit]
-        )
+        values: list[Any] = [token, LEASE, lane, queue.ready_state, limit]
+        cursor.execute(statement.as_string(cursor.connection), values)
         # Keys are ordered by time, so the halves of a failed batch keep the order of arrival.
         return sorted(row[0] for row in cursor.fetchall())
 

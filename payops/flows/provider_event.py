@@ -17,7 +17,7 @@ from payops.cases.models import Case
 from payops.cases.services import Finding, Line
 from payops.core import audit, clock, crypto, ids, locks
 from payops.core.actors import service
-from payops.core.models import Book, Message
+from payops.core.models import Book, Message, ProviderAccount
 from payops.core.queues import Postpone, StructuralMismatch
 from payops.flows import payment_events, payout_events
 from payops.flows.batch import Batch, EventWork
@@ -69,13 +69,16 @@ def note_repeat(messages: list[Message], now: datetime) -> None:
 
 def _parsed(events: list[ProviderEvent]) -> list[EventWork]:
     payloads = Payload.objects.select_related("data_key").in_bulk({e.payload_id for e in events})
+    accounts = ProviderAccount.objects.select_related("book").in_bulk(
+        {event.account_id for event in events}
+    )
     works = []
     for event in events:
         if event.type == UNPARSEABLE:
             raise StructuralMismatch("the body is signed but cannot be read: " + event.outcome)
         payload = payloads[event.payload_id]
         raw = crypto.open_sealed(payload.data_key, payload.ciphertext)
-        account = event.account
+        account = accounts[event.account_id]
         try:
             said = registry.adapter(account.provider).parse(raw, event.item_index)
         except EventRefused as error:

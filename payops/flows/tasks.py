@@ -11,7 +11,7 @@ import time
 
 from celery import shared_task
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -38,7 +38,10 @@ def drain_lane(lane: str) -> None:
         return
     _take_wake_up(lane)
     close_old_connections()
-    drain(lane, budget_s=DRAIN_BUDGET_S)
+    try:
+        drain(lane, budget_s=DRAIN_BUDGET_S)
+    except (OperationalError, InterfaceError) as error:
+        log.warning("lane %s: the database is away, the next sweep goes on: %s", lane, error)
 
 
 @shared_task(name="payops.housekeeping")

@@ -153,7 +153,7 @@ def raw_body(*, event: ProviderEvent) -> bytes:
 def redacted_body(*, event: ProviderEvent) -> BodyView:
     """Structure, amounts and ids stay; values under personal-looking names are masked."""
     payload = event.payload
-    shape = {"size_bytes": payload.size_bytes, "sha256": payload.sha256}
+    shape: dict[str, Any] = {"size_bytes": payload.size_bytes, "sha256": payload.sha256}
     try:
         parsed = strictjson.read_object(raw_body(event=event))
     except KeyErased as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -222,7 +223,7 @@ def _record(
     was: str | Sequence[str],
     action: str = "",
     reason: str = "",
-    evidence: dict[str, object] | None = None,
+    evidence: dict[str, Any] | None = None,
 ) -> None:
     books = Book.objects.in_bulk({event.book_id for event in events})
     before = [was] * len(events) if isinstance(was, str) else was

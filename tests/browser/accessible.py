@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page
 
-RULES = {
-    "resultTypes": ["violations"],
-    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
+Rules = Literal["all", "colour"]
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+RULES: dict[Rules, dict[str, Any]] = {
+    "all": {"type": "tag", "values": TAGS},
+    # The rules whose answer depends on the colour scheme.
+    "colour": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
 }
 WIDER = """() => {
   const width = document.documentElement.clientWidth;
@@ -20,11 +23,12 @@ WIDER = """() => {
 }"""
 
 
-def violations(page: Page) -> list[str]:
+def violations(page: Page, rules: Rules = "all") -> list[str]:
     """One line per violation: the rule, what it says, where."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(AXE_SCRIPT)
-    found: dict[str, Any] = page.evaluate("rules => axe.run(document, rules)", RULES)
+    options = {"resultTypes": ["violations"], "runOnly": RULES[rules]}
+    found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
     return [
         f"{each['id']}: {each['help']} at {node['target']}: {node['html'][:160]}"
         for each in found["violations"]

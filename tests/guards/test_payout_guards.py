@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, connection, transaction
 
 from approvals import services as approvals
 from compliance.models import GateDecision
@@ -13,13 +13,14 @@ from payops.core import clock, state
 from payops.core.actors import service
 from payops.core.state import DirectWrite
 from payops.flows import holds
+from payops.flows import payout as payout_flow
 from payops.payments.models import Hold, Intent, Payout, ProviderCall
 from tests import builders
-from tests.builders import approval_of, drain, reload, seller
+from tests.builders import approval_of, reload, seller
 from tests.flows.lifecycle import change_bank_details
 from tests.flows.provider import approved
 from tests.guards.approval_attacks import refused, run
-from tests.people import actor
+from tests.people import actor, person
 from tests.stories import paid_payout, sent_payout
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -228,12 +229,8 @@ def test_a_hold_is_only_ever_released_once_and_keeps_who_placed_it() -> None:
     """D7, F2"""
     payout = builders.requested("1200.00")
     by = {"actor": actor("lena"), "now": clock.utc_now()}
-    one, two = (
-        holds.place(target_id=payout.public_id, reason=why, **by) for why in ("first", "second")
-    ) if False else (
-        holds.place(target_id=payout.public_id, reason="first", **by),
-        holds.place(target_id=payout.beneficiary.public_id, reason="second", **by),
-    )
+    one = holds.place(target_id=payout.public_id, reason="first", **by)
+    two = holds.place(target_id=payout.beneficiary.public_id, reason="second", **by)
     for change in ("reason = 'x'", "source = 'runbook'", "placed_by_service = 'x'", "key = 'x'"):
         with refused("a hold is only ever released"):
             run(f"UPDATE payments_hold SET {change}, released_at = now() WHERE id = %s", one.pk)
@@ -262,6 +259,35 @@ def _intent(payout: Payout, approval_id: str, *, key: str = "stolen") -> None:
 
 
 def _reissue_of(original: Payout) -> Payout:
-    """A re-issue written by hand, with an approval of its own."""
-    drain()
-    raise NotImplementedError
+    """A re-issue written past the flow, then approved like any payout."""
+    fresh = Payout(
+        book=original.book,
+        account=original.account,
+        beneficiary=original.beneficiary,
+        amount_minor=original.amount_minor,
+        currency=original.currency,
+        merchant_ref=f"{original.merchant_ref}-R1",
+        reissue_of=original,
+        requested_by=person("amara"),
+        request_key=f"again:{clock.utc_now().isoformat()}",
+        bank_hash=original.bank_hash,
+    )
+    now = clock.utc_now()
+    with transaction.atomic():
+        state.save(fresh, actor=ACTOR, now=now, action="attack")
+        approval = approvals.request_approval(
+            book=fresh.book,
+            kind=payout_flow.KIND,
+            subject_id=fresh.public_id,
+            title="again",
+            facts={},
+            reason="again",
+            actor=actor("amara"),
+            now=now,
+            requested_by=person("amara"),
+            amount=fresh.amount,
+        )
+        fresh.ask_approval(approval_id=approval.public_id)
+        state.save(fresh, actor=ACTOR, now=now, action="attack")
+    builders.approve_all(approval)
+    return fresh

@@ -221,8 +221,10 @@ def _text(text: str, book: Book) -> Q:
 
 def _payout_ids(wanted: Q, book: Book) -> QuerySet[Any]:
     """The public ids of payouts, rendered by the database: however many, in one statement."""
-    digits = Replace(Cast("pk", TextField()), Value("-"), Value(""))
-    rows = Payout.objects.filter(wanted, book=book).annotate(public=Concat(Value("po_"), digits))
+    text = TextField()
+    digits = Replace(Cast("pk", text), Value("-"), Value(""), output_field=text)
+    public = Concat(Value("po_"), digits, output_field=text)
+    rows = Payout.objects.filter(wanted, book=book).annotate(public=public)
     return rows.values("public")
 
 

@@ -50,6 +50,7 @@ class Traffic:
         self._flowing = threading.Event()
         self._over = threading.Event()
         self._failed: set[UUID] = set()
+        self._orders = 0
         self._threads = [
             self._thread("buyers", self._pay, PAYMENT_EVERY_S, makes_new=True),
             self._thread("sellers", self._ask_payout, PAYOUT_EVERY_S, makes_new=True),
@@ -102,11 +103,11 @@ class Traffic:
     def _pay(self, dice: random.Random) -> None:
         amount = dice.randint(20_00, 900_00)
         copies = dice.choice(COPIES)
-        self.counts["payments"] += 1
+        self._orders += 1  # a new one each time: an order whose answer was lost may exist
         self._provider.tell(
             "/payments",
             provider=dice.choice(PROVIDERS),
-            reference=f"{self.prefix}O{self.counts['payments']}",
+            reference=f"{self.prefix}O{self._orders}",
             seller=dice.choice(SELLERS),
             amount=amount,
             currency="EUR",
@@ -115,6 +116,7 @@ class Traffic:
             copies=copies,
             parallel=copies,
         )
+        self.counts["payments"] += 1
 
     def _ask_payout(self, dice: random.Random) -> None:
         self.counts["payouts"] += 1
