@@ -1,4 +1,4 @@
-"""Approvals: who may decide what, who asked, who decided, on exactly which content (AP, D2, D5, D6).
+"""Approvals: who may decide, who asked, who decided, on exactly which content (AP, D2, D5, D6).
 
 Knows its subjects only by kind, public id, amount, currency and facts. A decision is bound to the
 hash of what was shown; one decision per person; the requester is barred by a database constraint.

@@ -19,7 +19,8 @@ from psycopg import sql
 from payops.commands import schema
 from payops.commands.bootstrap import as_owner
 from payops.core import clock
-from payops.webhooks import directory, throttle
+from payops.webhooks.directory import directory
+from payops.webhooks.throttle import throttle
 
 PASSWORD = "correct horse battery staple"
 STRIPE_SECRET = "whsec_stripe_tests_only"

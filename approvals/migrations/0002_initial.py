@@ -6,119 +6,189 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('approvals', '0001_initial'),
-        ('core', '0001_initial'),
+        ("approvals", "0001_initial"),
+        ("core", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='approvaldecision',
-            name='book',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book'),
+            model_name="approvaldecision",
+            name="book",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.book"
+            ),
         ),
         migrations.AddField(
-            model_name='approvaldecision',
-            name='person',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.person'),
+            model_name="approvaldecision",
+            name="person",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.person"
+            ),
         ),
         migrations.AddField(
-            model_name='approvaldecision',
-            name='requester',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.person'),
+            model_name="approvaldecision",
+            name="requester",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.person"
+            ),
         ),
         migrations.AddField(
-            model_name='approvaldecision',
-            name='user',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="approvaldecision",
+            name="user",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='approvalrequest',
-            name='book',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book'),
+            model_name="approvalrequest",
+            name="book",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.book"
+            ),
         ),
         migrations.AddField(
-            model_name='approvalrequest',
-            name='requested_by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.person'),
+            model_name="approvalrequest",
+            name="requested_by",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.person"
+            ),
         ),
         migrations.AddField(
-            model_name='approvaldecision',
-            name='request',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='approvals.approvalrequest'),
+            model_name="approvaldecision",
+            name="request",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="decisions",
+                to="approvals.approvalrequest",
+            ),
         ),
         migrations.AddField(
-            model_name='historicalapprovalrequest',
-            name='book',
-            field=models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.book'),
+            model_name="historicalapprovalrequest",
+            name="book",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="core.book",
+            ),
         ),
         migrations.AddField(
-            model_name='historicalapprovalrequest',
-            name='history_user',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="historicalapprovalrequest",
+            name="history_user",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='historicalapprovalrequest',
-            name='requested_by',
-            field=models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.person'),
+            model_name="historicalapprovalrequest",
+            name="requested_by",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="core.person",
+            ),
         ),
         migrations.AddField(
-            model_name='policyversion',
-            name='book',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book'),
+            model_name="policyversion",
+            name="book",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.book"
+            ),
         ),
         migrations.AddField(
-            model_name='historicalapprovalrequest',
-            name='policy_version',
-            field=models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='approvals.policyversion'),
+            model_name="historicalapprovalrequest",
+            name="policy_version",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="approvals.policyversion",
+            ),
         ),
         migrations.AddField(
-            model_name='approvalrequest',
-            name='policy_version',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='approvals.policyversion'),
+            model_name="approvalrequest",
+            name="policy_version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="approvals.policyversion",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='approvaldecision',
-            constraint=models.UniqueConstraint(fields=('request', 'person'), name='decision_one_per_person'),
+            model_name="approvaldecision",
+            constraint=models.UniqueConstraint(
+                fields=("request", "person"), name="decision_one_per_person"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='approvaldecision',
-            constraint=models.UniqueConstraint(condition=models.Q(('verdict', 'approve')), fields=('request', 'seat'), name='decision_one_per_seat'),
+            model_name="approvaldecision",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("verdict", "approve")),
+                fields=("request", "seat"),
+                name="decision_one_per_seat",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='approvaldecision',
-            constraint=models.CheckConstraint(condition=models.Q(('person', models.F('requester')), _negated=True), name='decision_not_by_requester'),
+            model_name="approvaldecision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("person", models.F("requester")), _negated=True),
+                name="decision_not_by_requester",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='approvaldecision',
-            constraint=models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='decision_has_reason'),
+            model_name="approvaldecision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("reason", ""), _negated=True), name="decision_has_reason"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='policyversion',
-            constraint=models.UniqueConstraint(fields=('book', 'name', 'version'), name='policy_version_once'),
+            model_name="policyversion",
+            constraint=models.UniqueConstraint(
+                fields=("book", "name", "version"), name="policy_version_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='approvalrequest',
-            index=models.Index(fields=['book', 'state', '-created_at'], name='approval_queue'),
+            model_name="approvalrequest",
+            index=models.Index(fields=["book", "state", "-created_at"], name="approval_queue"),
         ),
         migrations.AddIndex(
-            model_name='approvalrequest',
-            index=models.Index(fields=['cumulative_key', 'business_day'], name='approval_cumulative'),
+            model_name="approvalrequest",
+            index=models.Index(
+                fields=["cumulative_key", "business_day"], name="approval_cumulative"
+            ),
         ),
         migrations.AddIndex(
-            model_name='approvalrequest',
-            index=models.Index(fields=['subject_id'], name='approval_subject'),
+            model_name="approvalrequest",
+            index=models.Index(fields=["subject_id"], name="approval_subject"),
         ),
         migrations.AddConstraint(
-            model_name='approvalrequest',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'PENDING')), fields=('book', 'kind', 'subject_id'), name='approval_pending_once'),
+            model_name="approvalrequest",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "PENDING")),
+                fields=("book", "kind", "subject_id"),
+                name="approval_pending_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='approvalrequest',
-            constraint=models.UniqueConstraint(fields=('id', 'requested_by'), name='approval_requester'),
+            model_name="approvalrequest",
+            constraint=models.UniqueConstraint(
+                fields=("id", "requested_by"), name="approval_requester"
+            ),
         ),
     ]

@@ -5,22 +5,23 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('compliance', '0001_initial'),
-        ('core', '0001_initial'),
+        ("compliance", "0001_initial"),
+        ("core", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='gatedecision',
-            name='book',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book'),
+            model_name="gatedecision",
+            name="book",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.book"
+            ),
         ),
         migrations.AddIndex(
-            model_name='gatedecision',
-            index=models.Index(fields=['payout_id', '-created_at'], name='gate_by_payout'),
+            model_name="gatedecision",
+            index=models.Index(fields=["payout_id", "-created_at"], name="gate_by_payout"),
         ),
     ]

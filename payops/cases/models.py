@@ -173,7 +173,7 @@ class RunbookRun(Record):
 
 
 class RunbookStep(Record):
-    """One step with its key, request, response and status; a re-run resumes behind the done ones."""
+    """One step with its key, request, response and status; a re-run goes on behind done ones."""
 
     class Status(models.TextChoices):
         PENDING = "PENDING"

@@ -1,4 +1,4 @@
-"""The table of case rules: what opens a case, who owns it, how long it may wait, what comes next."""
+"""The table of case rules: what opens a case, whose it is, how long it may wait, what is next."""
 
 from __future__ import annotations
 

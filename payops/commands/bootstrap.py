@@ -1,4 +1,4 @@
-"""Acting as the schema's owner: for the audited bootstrap alone, never inside the running product."""
+"""Acting as the schema's owner: for the audited bootstrap alone, never in the running product."""
 
 from __future__ import annotations
 

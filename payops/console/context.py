@@ -21,9 +21,10 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         return {"now": now}
     book = request.book  # type: ignore[attr-defined]
     acts = request.acts  # type: ignore[attr-defined]
+    reader = nav.Reader(request.actor.person_id, request.roles, acts)  # type: ignore[attr-defined]
     shown: dict[str, Any] = {
         "now": now,
-        "nav": nav.items(path=request.path, acts=acts, book=book),
+        "nav": nav.items(path=request.path, reader=reader, book=book),
         "person": request.user.person,  # type: ignore[union-attr]
         "role_label": role_words(request),
         "acts": {act.value: True for act in acts},

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db import connection
 
 from payops.core.models import Book
-from payops.core.roles import Act
+from payops.core.roles import Act, Role
 
 COUNT_MAX = 99
 
@@ -45,11 +46,23 @@ COUNTS = """
 SELECT
  (SELECT count(*) FROM (SELECT 1 FROM cases_case WHERE book_id = %(book)s
    AND state NOT IN ('RESOLVED', 'REJECTED') LIMIT %(most)s) c),
- (SELECT count(*) FROM (SELECT 1 FROM approvals_approvalrequest WHERE book_id = %(book)s
-   AND state = 'PENDING' LIMIT %(most)s) a),
+ (SELECT count(*) FROM (SELECT 1 FROM approvals_approvalrequest r WHERE r.state = 'PENDING'
+   AND r.seats ?| %(roles)s AND r.requested_by_id <> %(person)s
+   AND NOT r.barred ? %(person)s::text AND NOT EXISTS (SELECT 1 FROM approvals_approvaldecision d
+     WHERE d.request_id = r.id AND (d.person_id = %(person)s OR d.seat = ANY(%(roles)s)))
+   LIMIT %(most)s) a),
  (SELECT count(*) FROM (SELECT 1 FROM webhooks_providerevent WHERE book_id = %(book)s
    AND state = 'DEAD' LIMIT %(most)s) d)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whose navigation it is; approvals count those that wait for this person."""
+
+    person_id: UUID
+    roles: Set[Role]
+    acts: Set[Act]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +75,24 @@ class Item:
     current: bool
 
 
-def items(*, path: str, acts: Set[Act], book: Book | None) -> list[Item]:
-    shown = [row for row in ROWS if row.act is None or row.act in acts]
-    counts = _counts(book) if book is not None and any(row.counted for row in shown) else {}
+def items(*, path: str, reader: Reader, book: Book | None) -> list[Item]:
+    shown = [row for row in ROWS if row.act is None or row.act in reader.acts]
+    counts = _counts(book, reader) if book is not None else {}
     return [
         Item(row.label, row.url, _text(counts.get(row.counted, 0)), _is_current(row.url, path))
         for row in shown
     ]
 
 
-def _counts(book: Book) -> dict[str, int]:
+def _counts(book: Book, reader: Reader) -> dict[str, int]:
+    values = {
+        "book": book.pk,
+        "most": COUNT_MAX + 1,
+        "roles": sorted(reader.roles),
+        "person": reader.person_id,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(COUNTS, {"book": book.pk, "most": COUNT_MAX + 1})
+        cursor.execute(COUNTS, values)
         cases, approvals, dead = cursor.fetchone()
     return {"cases": cases, "approvals": approvals, "dead": dead}
 

@@ -90,15 +90,20 @@ def payment_wrong(payment: Payment) -> Words:
 
 
 def beneficiary_wrong(row: Beneficiary, *, open_holds: int, now: datetime) -> Words:
-    """The first reason why nothing is paid to this beneficiary."""
+    """Every reason why nothing is paid to this beneficiary; the first one is the title."""
+    found = []
     if open_holds:
-        return Words("warn", "On hold: nothing is paid", _with_holds("", open_holds))
+        found.append(("On hold: nothing is paid", _with_holds("", open_holds)))
     if row.verified_at is None:
-        return Words("warn", "Details are not verified", "Payouts stay blocked until they are.")
+        found.append(("Details are not verified", "Payouts stay blocked until they are."))
     if row.payable_from > now:
         until = f"{timezone.localtime(row.payable_from):%Y-%m-%d %H:%M}"
-        return Words("warn", "New bank details cool down", f"Payable again from {until}.")
-    return Words()
+        found.append(("New bank details cool down", f"Payable again from {until}."))
+    if not found:
+        return Words()
+    title, text = found[0]
+    more = [f"{also}: {words[0].lower()}{words[1:]}" for also, words in found[1:]]
+    return Words("warn", title, " ".join([text, *more]))
 
 
 def _with_holds(text: str, count: int) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from django.db import connection, models
 from django.db.models import QuerySet
@@ -45,12 +45,15 @@ class StatefulQuerySet(QuerySet):
 
 
 class StatefulModel(Record):
-    """Subclasses have one protected FSMField named `state` and a `book`."""
+    """Subclasses have one protected FSMField named `state` and a `book`.
+
+    `trace_id` is not stored: set on a row, it goes to the audit row of its next change.
+    """
 
     state: Any
     book: Any
     book_id: Any
-    trace_id: ClassVar[str] = ""
+    trace_id: str = ""
 
     objects = StatefulQuerySet.as_manager()
 
@@ -63,14 +66,19 @@ class StatefulModel(Record):
         row._stored = _column_values(row)  # type: ignore[attr-defined]
         return row
 
-    def refresh_from_db(self, using: Any = None, fields: Any = None, **kwargs: Any) -> None:
+    def refresh_from_db(
+        self,
+        using: str | None = None,
+        fields: Iterable[str] | None = None,
+        from_queryset: Any = None,
+    ) -> None:
         if fields is None:
             # Django takes a popped field for a deferred one and would not read it again.
             deferred = self.get_deferred_fields()
             fields = [f.attname for f in self._meta.concrete_fields if f.attname not in deferred]
         kept = self.__dict__.pop("state", None)
         try:
-            super().refresh_from_db(using, fields, **kwargs)
+            super().refresh_from_db(using, fields, from_queryset)
         except BaseException:
             self.__dict__["state"] = kept
             raise
@@ -85,7 +93,7 @@ class StatefulModel(Record):
 
 
 def transition_pairs(model: type[StatefulModel]) -> set[tuple[str, str]]:
-    """The (from, to) pairs of the model's transitions, as the trigger and docs/states.md hold them."""
+    """The (from, to) pairs of the model's transitions, as trigger and docs/states.md hold them."""
     field: Any = {f.name: f for f in model._meta.concrete_fields}["state"]
     assert isinstance(field, FSMField)
     return {(t.source, t.target) for t in field.get_all_transitions(model)}

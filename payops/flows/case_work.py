@@ -1,4 +1,4 @@
-"""What people do with a case beside deciding it: own it, comment, snooze, attach evidence (PX-9)."""
+"""What people do with a case beside deciding: own it, comment, snooze, attach evidence (PX-9)."""
 
 from __future__ import annotations
 

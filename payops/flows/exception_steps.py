@@ -144,7 +144,7 @@ def _compensate(context: StepContext) -> dict[str, Any]:
 
 
 def _stop_or_retry(refusal: LedgerError) -> Exception:
-    """A busy database is tried again; every other refusal stops the run and tells people (PX-11)."""
+    """A busy database is tried again; every other refusal stops the run and tells people."""
     if type(refusal) is LedgerBusy:
         return refusal
     return StepRefused(f"the journal refused the entry: {refusal}")
@@ -169,7 +169,8 @@ def _notify(context: StepContext) -> dict[str, Any]:
         case=context.run.case,
         key=context.step.key,
         audience=AUDIENCE,
-        subject=f"Decided: {RESOLUTIONS[context.plan['resolution']].label} · {context.run.case.title}",
+        subject=f"Decided: {RESOLUTIONS[context.plan['resolution']].label} · "
+        f"{context.run.case.title}",
         body=next_steps(context),
         now=context.now,
     )

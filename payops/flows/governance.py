@@ -120,7 +120,8 @@ def subject_of(kind: str, facts: dict[str, Any]) -> str:
 
 def _may(act: Act, actor: Actor, now: datetime) -> None:
     """Asking is a permission of its own, whichever face it comes through (SE-4)."""
-    asker = Person.objects.filter(pk=actor.person_id).first()
+    person_id = actor.person_id
+    asker = Person.objects.get(pk=person_id) if person_id is not None else None
     if asker is None or act not in acts_of(asker.roles_at(now)):
         raise ChangeRefused(f"{actor.login or actor.service} may not {act.value}")
 

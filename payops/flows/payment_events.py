@@ -67,6 +67,7 @@ def _create(batch: Batch, work: EventWork) -> None:
         captured_at=work.occurred_at if captured else None,
         created_at=batch.now,
     )
+    payment.trace_id = work.event.trace_id
     batch.payments[payment.pk] = payment
     batch.payment_keys[(work.account.pk, said.provider_ref)] = payment.pk
     batch.changed_payments[payment.pk] = payment
@@ -80,6 +81,7 @@ def _advance(batch: Batch, work: EventWork, payment: Payment) -> None:
     if said.kind == "payment.authorized":
         work.ignore("the payment is AUTHORIZED already", payment.public_id)
         return
+    payment.trace_id = work.event.trace_id
     if said.kind == "payment.failed":
         payment.fail(failure_code=said.failure_code or "")
     else:

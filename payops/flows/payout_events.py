@@ -243,8 +243,7 @@ def _learn_cause(batch: Batch, work: EventWork, payout: Payout) -> None:
 
 
 def _differs(batch: Batch, work: EventWork, payout: Payout) -> bool:
-    """Another amount or another movement than ours is a case, never a success; nothing is applied.
-    """
+    """Another amount or movement than ours is a case, never a success; nothing is applied."""
     said, ref = work.said.amount, work.said.provider_ref
     if payout.provider_ref and ref != payout.provider_ref:
         words = (

@@ -24,6 +24,7 @@ from payops.cases.services import CaseRefused, Finding, Line
 from payops.core import clock, ids, locks, state
 from payops.core.actors import Actor, service
 from payops.core.models import Message, Person
+from payops.core.roles import LABELS, Role
 from payops.core.queues import Postpone
 from payops.flows import exception_steps, fx, payout_postings, runbook
 from payops.flows.batch import protect_beneficiary
@@ -416,7 +417,7 @@ def _tell_decision(case: Case, approval: ApprovalRequest, now: datetime) -> None
         Line(
             "decision",
             f"decision:{decision.public_id}",
-            f"{decision.person.name} ({decision.seat}) chose to {decision.verdict}: "
+            f"{decision.person.name} ({LABELS[Role(decision.seat)]}) chose to {decision.verdict}: "
             f"{decision.reason}",
             decision.public_id,
             at=decision.created_at,

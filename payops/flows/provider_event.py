@@ -36,6 +36,7 @@ REPEAT_WAIT = timedelta(seconds=2)
 def process(events: list[ProviderEvent], now: datetime) -> None:
     """Decide a batch inside the engine's transaction; the engine writes the rows' new states."""
     works = _parsed(events)
+    parked_before = [work.event for work in works if work.event.outcome]
     batch = Batch(actor=ACTOR, now=now)
     _lock_subjects(batch, works)
     for work in works:
@@ -45,6 +46,8 @@ def process(events: list[ProviderEvent], now: datetime) -> None:
         if (work.event.book_id, work.event.waits_for) in released:
             _apply(batch, work)
     batch.flush()
+    if parked_before:
+        _append_repeats(_repeats_of(parked_before), now)
 
 
 def note_repeat(messages: list[Message], now: datetime) -> None:
@@ -130,6 +133,22 @@ def _repeat_audit(
         evidence={"delivery_id": delivery.public_id, "sha256": delivery.sha256},
         trace_id=event.trace_id,
     )
+
+
+def _repeats_of(events: Sequence[ProviderEvent]) -> list[tuple[ProviderEvent, Delivery]]:
+    """Repeats that came while the event was parked, before it had a case to be told on."""
+    known = {(event.account_id, event.dedupe_key): event for event in events}
+    again = Delivery.objects.filter(
+        account_id__in={event.account_id for event in events},
+        dedupe_key__in={event.dedupe_key for event in events},
+        duplicate=True,
+    )
+    lines = []
+    for delivery in again.order_by("pk"):
+        event = known.get((delivery.account_id, delivery.dedupe_key))
+        if event is not None and event.fingerprint == delivery.fingerprint:
+            lines.append((event, delivery))
+    return lines
 
 
 def _append_repeats(lines: list[tuple[ProviderEvent, Delivery]], now: datetime) -> None:

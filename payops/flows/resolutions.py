@@ -56,8 +56,8 @@ RESOLUTIONS = {
         Resolution(
             "restore",
             "Restore: it was delivered after all",
-            "The provider itself shows the payout as paid and the money never came back. The payout "
-            "returns to PAID; nothing is posted. Open only where the book's policy allows it.",
+            "The provider itself shows the payout as paid and the money never came back. The "
+            "payout returns to PAID; nothing is posted. Only where the book's policy allows it.",
             ("retryable", "new_details", ""),
             False,
         ),

@@ -1,4 +1,4 @@
-"""The runbook engine: fixed steps in a fixed order, each recorded, each done exactly once (RB-1..4).
+"""The runbook engine: fixed steps in fixed order, each recorded, each done exactly once (RB-1..4).
 
 A step and its effect share one transaction, so a crash leaves either both or neither; a re-run
 resumes behind the finished ones. A step that asks the outside (`asks`) does so before its

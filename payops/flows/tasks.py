@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from celery import shared_task
 from django.conf import settings
@@ -38,10 +40,8 @@ def drain_lane(lane: str) -> None:
         return
     _take_wake_up(lane)
     close_old_connections()
-    try:
+    with _until_the_next_round(f"lane {lane}"):
         drain(lane, budget_s=DRAIN_BUDGET_S)
-    except (OperationalError, InterfaceError) as error:
-        log.warning("lane %s: the database is away, the next sweep goes on: %s", lane, error)
 
 
 @shared_task(name="payops.housekeeping")
@@ -49,12 +49,13 @@ def housekeeping() -> None:
     """What runs by the clock: seal the audit, anchor it, expire requests, look at parked events."""
     close_old_connections()
     now = clock.utc_now()
-    audit.seal(now=now)
-    anchor_mail.anchor_and_mail(now)
-    expire_due(now)
-    with schedule.slot("recheck-parked", now, every_s=30) as mine:
-        if mine:
-            inbox_services.recheck_parked(actor=provider_event.ACTOR, now=now)
+    with _until_the_next_round("housekeeping"):
+        audit.seal(now=now)
+        anchor_mail.anchor_and_mail(now)
+        expire_due(now)
+        with schedule.slot("recheck-parked", now, every_s=30) as mine:
+            if mine:
+                inbox_services.recheck_parked(actor=provider_event.ACTOR, now=now)
 
 
 def drain(lane: str, *, budget_s: float) -> Tally:
@@ -73,6 +74,15 @@ def drain(lane: str, *, budget_s: float) -> Tally:
 def ready_rows() -> int:
     now = clock.utc_now()
     return sum(queues.ready_count(queue, now=now) for queue in QUEUES)
+
+
+@contextmanager
+def _until_the_next_round(work: str) -> Iterator[None]:
+    """A database that is away is news in one line, not a trace: the schedule tries again."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        log.warning("%s: the database is away, the next round goes on: %s", work, error)
 
 
 def _take_wake_up(lane: str) -> None:

@@ -232,8 +232,13 @@ class Payout(StatefulModel):
 
     @transition(
         field="state",
-        source=[State.DRAFT, State.BLOCKED, State.AWAITING_APPROVAL, State.APPROVED]
-        + [State.IN_TRANSIT],
+        source=[
+            State.DRAFT,
+            State.BLOCKED,
+            State.AWAITING_APPROVAL,
+            State.APPROVED,
+            State.IN_TRANSIT,
+        ],
         target=State.CANCELED,
     )
     def cancel(self, *, reason: str) -> None:

@@ -108,6 +108,5 @@ SCREENS: dict[str, tuple[Screen, ...]] = {
 }
 # Addresses that only take a form or give a file; none of them is a page to look at.
 ACTS = frozenset(
-    "logout assign-cases case-act approval-decide approval-withdraw approval-undo redrive "
-    "redrive-messages evidence-pack evidence".split()
+    ["logout", "assign-cases", "case-act", "approval-decide", "approval-withdraw", "approval-undo", "redrive", "redrive-messages", "evidence-pack", "evidence"]
 )

@@ -152,7 +152,8 @@ def test_s0_a_browser_rejection_returns_the_case_to_its_owner(
 def test_s0_b_browser_retry_storm_is_one_event_with_twelve_receipts_and_one_case(
     as_person: AsPerson, simulator: Page
 ) -> None:
-    fail_at_provider(simulator, "P-10481", code="declined", event="payout.failed", copies=12)
+    code = "could_not_process"
+    fail_at_provider(simulator, "P-10481", code=code, event="payout.failed", copies=12)
 
     lena = as_person("lena")
     open_case(lena, "P-10481")

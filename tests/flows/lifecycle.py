@@ -1,4 +1,4 @@
-"""One payout's life told in any order: its provider's events, a decision in between, where it ends."""
+"""One payout's life told in any order: its events, a decision in between, where it ends."""
 
 from __future__ import annotations
 

@@ -77,9 +77,7 @@ def test_the_single_cases_of_a_storm_are_opened_by_a_person_with_their_holds(
     systemic = Case.objects.get(pk=systemic.pk)
     assert systemic.state == "RESOLVED"
     with pytest.raises(payout_exception.CaseRefused, match="not an open systemic case"):
-        payout_exception.open_members(
-            case_id=systemic.pk, actor=actor("lena"), now=clock.utc_now()
-        )
+        payout_exception.open_members(case_id=systemic.pk, actor=actor("lena"), now=clock.utc_now())
 
 
 def test_as_many_failures_as_the_cap_allows_open_single_cases(small_cap: None) -> None:
@@ -104,7 +102,10 @@ def test_the_same_finding_in_one_period_is_one_case_and_a_closed_one_opens_again
     case = Case.objects.get()
     assert (case.rule, case.fingerprint) == ("provider_mismatch", payout.public_id)
     payout_exception.dismiss(
-        case_id=case.pk, reason="the provider corrected it", actor=actor("lena"), now=clock.utc_now()
+        case_id=case.pk,
+        reason="the provider corrected it",
+        actor=actor("lena"),
+        now=clock.utc_now(),
     )
 
     wrong()
@@ -119,7 +120,9 @@ def test_the_same_finding_in_one_period_is_one_case_and_a_closed_one_opens_again
     )
 
 
-def test_an_event_about_another_movement_under_our_reference_is_a_case_and_changes_nothing() -> None:
+def test_an_event_about_another_movement_under_our_reference_is_a_case_and_changes_nothing() -> (
+    None
+):
     """I7: two objects at the provider with one reference are not one payout."""
     payout = sent_payout("1200.00")
     told = builders.payout_object(payout, "paid") | {"id": "spo_somebody_elses"}

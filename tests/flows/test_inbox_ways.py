@@ -10,6 +10,7 @@ import pytest
 from django.db import transaction
 
 from ledger.models import JournalEntry
+from payops.cases.models import CaseEntry
 from payops.core import clock
 from payops.core.models import AuditEvent
 from payops.flows import payout as payout_flow
@@ -71,6 +72,25 @@ def test_a_return_waits_for_the_paid_event_and_posts_nothing_before_it() -> None
 
     assert set(ProviderEvent.objects.values_list("state", flat=True)) == {"PROCESSED"}
     assert reload(payout).state == "EXCEPTION"
+
+
+def test_repeats_of_a_parked_event_are_on_the_timeline_once_there_is_one() -> None:
+    """WH-7, PX-9"""
+    payout = sent_payout("1200.00")
+    teller = Teller(payout)
+    teller.tell("reversed")
+    drain()
+    for _ in range(2):
+        teller.tell("reversed")
+    drain()
+    assert AuditEvent.objects.filter(action="event.duplicate_ignored").count() == 2
+
+    teller.tell("paid")
+    drain()
+
+    lines = CaseEntry.objects.filter(kind="duplicate").values_list("refers_to", flat=True)
+    event = ProviderEvent.objects.get(type="payout.reversed")
+    assert (event.state, list(lines)) == ("PROCESSED", [event.public_id] * 2)
 
 
 def test_an_impossible_event_is_dead_at_once_with_all_an_operator_needs() -> None:

@@ -77,6 +77,7 @@ def tellings(draw: st.DrawFn) -> tuple[int, tuple[str, ...], int, int, int]:
     max_examples=40,
     deadline=None,
     derandomize=True,
+    database=None,
     suppress_health_check=list(HealthCheck),
 )
 def test_any_order_with_a_decision_anywhere_ends_in_one_state_and_one_balance(

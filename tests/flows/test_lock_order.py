@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from approvals import services as approvals
@@ -17,6 +17,7 @@ from payops.core import clock, locks, queues
 from payops.core.models import Book
 from payops.flows import beneficiary, holds, payout_exception, tasks
 from payops.flows import payout as payout_flow
+from payops.payments.models import Beneficiary, Payout
 from tests import builders
 from tests.builders import approval_of, approve_all, drain, seller
 from tests.flows.lifecycle import Teller, change_bank_details, decide_case, open_case, propose
@@ -66,10 +67,9 @@ def test_the_reader_of_the_sql_sees_a_wrong_order() -> None:
     """A check that cannot fail proves nothing."""
     payout = builders.requested("10.00")
 
-    with pytest.raises(AssertionError), in_order(at_least=set()):
-        with payout_flow.transaction.atomic():
-            locks.row(payout_flow.Payout, payout.pk)
-            locks.row(payout_flow.Beneficiary, payout.beneficiary_id)
+    with pytest.raises(AssertionError), in_order(at_least=set()), transaction.atomic():
+        locks.row(Payout, payout.pk)
+        locks.row(Beneficiary, payout.beneficiary_id)
 
 
 def test_request_release_and_dispatch_lock_in_order() -> None:

@@ -145,7 +145,9 @@ def test_an_unreachable_provider_is_asked_again_before_anything_is_reissued(
 def test_details_that_cannot_succeed_are_not_reissued() -> None:
     """F39: a closed account needs new details first, and compliance causes are not re-issued."""
     for code, words in (("account_closed", "cannot succeed"), ("account_frozen", "compliance")):
-        payout = paid_payout("1200.00", reference="S-1002" if code == "account_frozen" else "S-1001")
+        payout = paid_payout(
+            "1200.00", reference="S-1002" if code == "account_frozen" else "S-1001"
+        )
         Teller(payout, code=code).tell("failed")
         drain()
         with pytest.raises(CaseRefused, match=words):

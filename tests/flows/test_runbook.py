@@ -1,4 +1,4 @@
-"""The runbook under kill -9 and under refusal: every effect exactly once, or none (RB-1 to RB-4)."""
+"""The runbook under kill -9 and refusal: every effect exactly once, or none (RB-1 to RB-4)."""
 
 from __future__ import annotations
 

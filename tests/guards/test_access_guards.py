@@ -1,6 +1,7 @@
-"""Four eyes cannot be walked around: roles, persons, logins, keys, policies, bank details (D5, F27).
+"""Four eyes cannot be walked around: roles, persons, logins, keys, policies, bank details.
 
-Through the flows, through the ORM and by SQL as the app role; nobody decides about their own access.
+Through the flows, through the ORM and by SQL as the app role; nobody decides about their own
+access (D5, F27).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Payouts, intents, calls and holds attacked past the services, as the app role (I7, I8, I13, D7)."""
+"""Payouts, intents, calls and holds attacked past the services (I7, I8, I13, D7)."""
 
 from __future__ import annotations
 
@@ -243,7 +243,11 @@ def test_a_hold_is_only_ever_released_once_and_keeps_who_placed_it() -> None:
             run(f"UPDATE payments_hold SET {change} WHERE id = %s", one.pk)
     with pytest.raises(IntegrityError, match="hold_covers_one"):
         Hold.objects.create(
-            book=payout.book, payout=payout, beneficiary=payout.beneficiary, source="manual", key="k"
+            book=payout.book,
+            payout=payout,
+            beneficiary=payout.beneficiary,
+            source="manual",
+            key="k",
         )
 
 

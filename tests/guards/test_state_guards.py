@@ -1,4 +1,4 @@
-"""States attacked: outside the table by SQL, past the protection by Django, at once by many (I18)."""
+"""States attacked: outside the table by SQL, past Django's protection, by many at once (I18)."""
 
 from __future__ import annotations
 
@@ -99,7 +99,9 @@ def test_sixteen_threads_with_the_same_row_change_it_once() -> None:
     stale = [Payout.objects.get(pk=payout.pk) for _ in range(16)]
     answers = race(16, lambda i: _save(stale[i]))
 
-    assert sorted(type(answer).__name__ for answer in answers) == [StaleState.__name__] * 15 + ["str"]
+    assert sorted(type(answer).__name__ for answer in answers) == [StaleState.__name__] * 15 + [
+        "str"
+    ]
     assert reload(payout).state == "CANCELED"
     after = AuditEvent.objects.filter(subject_id=payout.public_id).count()
     assert after - before == 1

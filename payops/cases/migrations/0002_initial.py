@@ -6,201 +6,328 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('cases', '0001_initial'),
-        ('core', '0001_initial'),
+        ("cases", "0001_initial"),
+        ("core", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='case',
-            name='book',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book'),
+            model_name="case",
+            name="book",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.book"
+            ),
         ),
         migrations.AddField(
-            model_name='case',
-            name='owner',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.person'),
+            model_name="case",
+            name="owner",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="core.person",
+            ),
         ),
         migrations.AddField(
-            model_name='caseentry',
-            name='book',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book'),
+            model_name="caseentry",
+            name="book",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.book"
+            ),
         ),
         migrations.AddField(
-            model_name='caseentry',
-            name='case',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='cases.case'),
+            model_name="caseentry",
+            name="case",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="entries", to="cases.case"
+            ),
         ),
         migrations.AddField(
-            model_name='caseentry',
-            name='person',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.person'),
+            model_name="caseentry",
+            name="person",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="core.person",
+            ),
         ),
         migrations.AddField(
-            model_name='historicalcase',
-            name='book',
-            field=models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.book'),
+            model_name="historicalcase",
+            name="book",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="core.book",
+            ),
         ),
         migrations.AddField(
-            model_name='historicalcase',
-            name='history_user',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="historicalcase",
+            name="history_user",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='historicalcase',
-            name='owner',
-            field=models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.person'),
+            model_name="historicalcase",
+            name="owner",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="core.person",
+            ),
         ),
         migrations.AddField(
-            model_name='historicallocalticket',
-            name='book',
-            field=models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.book'),
+            model_name="historicallocalticket",
+            name="book",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="core.book",
+            ),
         ),
         migrations.AddField(
-            model_name='historicallocalticket',
-            name='history_user',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="historicallocalticket",
+            name="history_user",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='historicalrunbookrun',
-            name='book',
-            field=models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.book'),
+            model_name="historicalrunbookrun",
+            name="book",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="core.book",
+            ),
         ),
         migrations.AddField(
-            model_name='historicalrunbookrun',
-            name='case',
-            field=models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='cases.case'),
+            model_name="historicalrunbookrun",
+            name="case",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="cases.case",
+            ),
         ),
         migrations.AddField(
-            model_name='historicalrunbookrun',
-            name='history_user',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="historicalrunbookrun",
+            name="history_user",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='historicalrunbookstep',
-            name='book',
-            field=models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='core.book'),
+            model_name="historicalrunbookstep",
+            name="book",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="core.book",
+            ),
         ),
         migrations.AddField(
-            model_name='historicalrunbookstep',
-            name='history_user',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="historicalrunbookstep",
+            name="history_user",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='localmessage',
-            name='book',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book'),
+            model_name="localmessage",
+            name="book",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.book"
+            ),
         ),
         migrations.AddField(
-            model_name='localmessage',
-            name='case',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='messages', to='cases.case'),
+            model_name="localmessage",
+            name="case",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="messages",
+                to="cases.case",
+            ),
         ),
         migrations.AddField(
-            model_name='localticket',
-            name='book',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book'),
+            model_name="localticket",
+            name="book",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.book"
+            ),
         ),
         migrations.AddField(
-            model_name='recommendation',
-            name='book',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book'),
+            model_name="recommendation",
+            name="book",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.book"
+            ),
         ),
         migrations.AddField(
-            model_name='recommendation',
-            name='case',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.case'),
+            model_name="recommendation",
+            name="case",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="cases.case"
+            ),
         ),
         migrations.AddField(
-            model_name='runbookrun',
-            name='book',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book'),
+            model_name="runbookrun",
+            name="book",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.book"
+            ),
         ),
         migrations.AddField(
-            model_name='runbookrun',
-            name='case',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='cases.case'),
+            model_name="runbookrun",
+            name="case",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="runs", to="cases.case"
+            ),
         ),
         migrations.AddField(
-            model_name='historicalrunbookstep',
-            name='run',
-            field=models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='cases.runbookrun'),
+            model_name="historicalrunbookstep",
+            name="run",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="cases.runbookrun",
+            ),
         ),
         migrations.AddField(
-            model_name='runbookstep',
-            name='book',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book'),
+            model_name="runbookstep",
+            name="book",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.book"
+            ),
         ),
         migrations.AddField(
-            model_name='runbookstep',
-            name='run',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='steps', to='cases.runbookrun'),
+            model_name="runbookstep",
+            name="run",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="steps",
+                to="cases.runbookrun",
+            ),
         ),
         migrations.AddField(
-            model_name='ticketlink',
-            name='book',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.book'),
+            model_name="ticketlink",
+            name="book",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.book"
+            ),
         ),
         migrations.AddField(
-            model_name='ticketlink',
-            name='case',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tickets', to='cases.case'),
+            model_name="ticketlink",
+            name="case",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="tickets", to="cases.case"
+            ),
         ),
         migrations.AddIndex(
-            model_name='case',
-            index=models.Index(fields=['book', 'state', 'due_at'], name='case_queue'),
+            model_name="case",
+            index=models.Index(fields=["book", "state", "due_at"], name="case_queue"),
         ),
         migrations.AddIndex(
-            model_name='case',
-            index=models.Index(fields=['subject_id'], name='case_subject'),
+            model_name="case",
+            index=models.Index(fields=["subject_id"], name="case_subject"),
         ),
         migrations.AddConstraint(
-            model_name='case',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['RESOLVED', 'REJECTED']), _negated=True), fields=('book', 'rule', 'fingerprint', 'period'), name='case_open_once'),
+            model_name="case",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ["RESOLVED", "REJECTED"]), _negated=True),
+                fields=("book", "rule", "fingerprint", "period"),
+                name="case_open_once",
+            ),
         ),
         migrations.AddIndex(
-            model_name='caseentry',
-            index=models.Index(fields=['case', 'created_at'], name='case_entry_time'),
+            model_name="caseentry",
+            index=models.Index(fields=["case", "created_at"], name="case_entry_time"),
         ),
         migrations.AddConstraint(
-            model_name='caseentry',
-            constraint=models.UniqueConstraint(fields=('case', 'key'), name='case_entry_once'),
+            model_name="caseentry",
+            constraint=models.UniqueConstraint(fields=("case", "key"), name="case_entry_once"),
         ),
         migrations.AddIndex(
-            model_name='localmessage',
-            index=models.Index(fields=['book', '-created_at'], name='local_message_recent'),
+            model_name="localmessage",
+            index=models.Index(fields=["book", "-created_at"], name="local_message_recent"),
         ),
         migrations.AddConstraint(
-            model_name='localmessage',
-            constraint=models.UniqueConstraint(fields=('book', 'correlation_id'), name='local_message_once'),
+            model_name="localmessage",
+            constraint=models.UniqueConstraint(
+                fields=("book", "correlation_id"), name="local_message_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='localticket',
-            constraint=models.UniqueConstraint(fields=('book', 'correlation_id'), name='local_ticket_once'),
+            model_name="localticket",
+            constraint=models.UniqueConstraint(
+                fields=("book", "correlation_id"), name="local_ticket_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='recommendation',
-            constraint=models.UniqueConstraint(fields=('case', 'engine', 'version', 'input_hash'), name='recommendation_once'),
+            model_name="recommendation",
+            constraint=models.UniqueConstraint(
+                fields=("case", "engine", "version", "input_hash"), name="recommendation_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='runbookrun',
-            constraint=models.UniqueConstraint(fields=('book', 'approval_id'), name='runbook_run_once'),
+            model_name="runbookrun",
+            constraint=models.UniqueConstraint(
+                fields=("book", "approval_id"), name="runbook_run_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='runbookstep',
-            constraint=models.UniqueConstraint(fields=('run', 'position'), name='runbook_step_position'),
+            model_name="runbookstep",
+            constraint=models.UniqueConstraint(
+                fields=("run", "position"), name="runbook_step_position"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='runbookstep',
-            constraint=models.UniqueConstraint(fields=('book', 'key'), name='runbook_step_once'),
+            model_name="runbookstep",
+            constraint=models.UniqueConstraint(fields=("book", "key"), name="runbook_step_once"),
         ),
         migrations.AddConstraint(
-            model_name='ticketlink',
-            constraint=models.UniqueConstraint(fields=('book', 'system', 'correlation_id'), name='ticket_link_once'),
+            model_name="ticketlink",
+            constraint=models.UniqueConstraint(
+                fields=("book", "system", "correlation_id"), name="ticket_link_once"
+            ),
         ),
     ]
