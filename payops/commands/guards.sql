@@ -208,7 +208,7 @@ BEGIN
     PERFORM payops_refuse('a payout leaves only with a passed gate decision on its content');
   END IF;
   IF NOT EXISTS (SELECT 1 FROM payments_beneficiary b WHERE b.id = NEW.beneficiary_id
-                 AND b.bank_hash = NEW.bank_hash AND b.payable_from <= NEW.initiated_at) THEN
+                 AND b.bank_hash = NEW.bank_hash AND b.payable_from <= now()) THEN
     PERFORM payops_refuse('the bank details are not those that were approved, or cool down');
   END IF;
   IF EXISTS (SELECT 1 FROM payments_hold h WHERE h.released_at IS NULL

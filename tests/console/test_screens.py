@@ -89,11 +89,11 @@ def test_unknown_record_or_address_is_a_404_page(as_, path):
     assert "Not found" in answer.content.decode()
 
 
-def test_unknown_machine_address_answers_one_line_of_text(db):
+def test_unknown_webhook_address_answers_404_without_detail(db):
     answer = Client().get("/webhooks/nowhere")
 
     assert answer.status_code == 404
-    assert answer["Content-Type"] == "text/plain"
+    assert answer.content == b""
 
 
 @pytest.mark.django_db

@@ -38,7 +38,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--on-running",
             action="store_true",
-            help="drill the stack that runs over PAYOPS_VAR instead of one of its own",
+            help="drill the stack that runs over PAYOPS_VAR; its books keep the drill's payments",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
