@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 NONE_FOUND = "no Chromium was found; install chromium or set PAYOPS_CHROMIUM to one"
@@ -24,25 +24,22 @@ QUIET = (
 )
 
 
-def find_chromium(*, playwright: Playwright, environ: Mapping[str, str]) -> str | None:
+def find_chromium(*, environ: Mapping[str, str]) -> str | None:
     """The path of the one asked for, else of the machine's, else of Playwright's own."""
     if asked := environ.get("PAYOPS_CHROMIUM"):
         return asked if Path(asked).is_file() else None
     for name in NAMES:
         if found := shutil.which(name):
             return found
-    own = playwright.chromium.executable_path
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
     return own if Path(own).is_file() else None
 
 
 @contextmanager
-def chromium() -> Iterator[Browser | None]:
-    """A running browser for the block; None when the machine has none."""
+def chromium(*, path: str) -> Iterator[Browser]:
+    """A running browser for the block."""
     with sync_playwright() as playwright:
-        path = find_chromium(playwright=playwright, environ=os.environ)
-        if path is None:
-            yield None
-            return
         # A browser started by root refuses its own sandbox.
         arguments = [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         browser = playwright.chromium.launch(executable_path=path, args=arguments)

@@ -34,7 +34,12 @@ WORKERS_MAX = 32
 # Options that pick some of the tests: no checks then, and no workers to wait for.
 NARROWING = ("-k", "-m", "--lf", "--last-failed", "--ff", "--failed-first", "--sw", "--stepwise")
 NOT_OF_THE_CALLER = ("DATABASE_", "REDIS_", "PAYOPS_", "DJANGO_", "PG")
-KEPT_OF_THE_CALLER = ("PAYOPS_VENV", "PAYOPS_PG_ACCOUNT")
+KEPT_OF_THE_CALLER = (
+    "PAYOPS_VENV",
+    "PAYOPS_PG_ACCOUNT",
+    "PAYOPS_CHROMIUM",
+    "PAYOPS_REQUIRE_BROWSER",
+)
 
 
 def run_tests(*, arguments: Sequence[str]) -> int:

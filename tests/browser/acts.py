@@ -7,7 +7,7 @@ import time
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.live import Stack
+from payops.devstack.childstack import Stack
 
 PATIENCE_S = 45.0
 LOOK_EVERY_MS = 250

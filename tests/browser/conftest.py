@@ -10,6 +10,7 @@ test of the same worker speaks to the database.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +19,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from payops.devstack.browser import NONE_FOUND, chromium, sign_in
-from tests.browser.live import Stack, Up, read_stack
+from payops.devstack.browser import NONE_FOUND, chromium, find_chromium, sign_in
+from payops.devstack.childstack import Stack, own_stack, read_stack
 from tests.browser.watch import Watch
 
 PATIENCE_MS = 20_000
@@ -27,28 +28,35 @@ DESKTOP = {"width": 1440, "height": 900}
 AsPerson = Callable[..., Page]
 
 
+@functools.cache
+def found_chromium() -> str | None:
+    return find_chromium(environ=os.environ)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skipped here and not in a fixture, so that all of them are told in one line."""
+    if found_chromium() is None and "browser" in getattr(item, "fixturenames", ()):
+        if os.environ.get("PAYOPS_REQUIRE_BROWSER") == "1":
+            pytest.fail(NONE_FOUND, pytrace=False)
+        pytest.skip(f"browser tests: {NONE_FOUND}")
+
+
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        if found is None:
-            if os.environ.get("PAYOPS_REQUIRE_BROWSER") == "1":
-                pytest.fail(NONE_FOUND, pytrace=False)
-            pytest.skip(f"browser tests: {NONE_FOUND}")
-        expect.set_options(timeout=PATIENCE_MS)
-        yield found
+    path = found_chromium()
+    assert path is not None, NONE_FOUND
+    expect.set_options(timeout=PATIENCE_MS)
+    with chromium(path=path) as running:
+        yield running
 
 
 @pytest.fixture(scope="package")
-def stack(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """`browser` comes first, so that no stack is started for tests that are skipped."""
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if running := os.environ.get("PAYOPS_BROWSER_STACK"):
-        yield read_stack(Path(running))
+        yield read_stack(path=Path(running))
         return
-    up = Up(tmp_path_factory.mktemp("browser-var"))
-    try:
-        yield up.wait_until_ready()
-    finally:
-        up.stop()
+    with own_stack(var=tmp_path_factory.mktemp("browser-var")) as started:
+        yield started
 
 
 @pytest.fixture(scope="package")

@@ -41,7 +41,10 @@ ANYBODY = ""
 SCREENS: dict[str, tuple[Screen, ...]] = {
     "login": (Screen(ANYBODY, "/sign-in/"),),
     "home": (Screen("lena", "/"), Screen("ada", "/"), Screen("sofia", "/")),
-    "cases": (Screen("lena", "/cases/?state=all"), Screen("amara", "/cases/?text=nothing-so-named")),
+    "cases": (
+        Screen("lena", "/cases/?state=all"),
+        Screen("amara", "/cases/?text=nothing-so-named"),
+    ),
     "case": (
         Screen("lena", "/cases/?state=all&text=P-10488", "P-10488"),
         Screen("amara", "/cases/?state=all&text=P-10486", "P-10486"),
@@ -108,5 +111,16 @@ SCREENS: dict[str, tuple[Screen, ...]] = {
 }
 # Addresses that only take a form or give a file; none of them is a page to look at.
 ACTS = frozenset(
-    ["logout", "assign-cases", "case-act", "approval-decide", "approval-withdraw", "approval-undo", "redrive", "redrive-messages", "evidence-pack", "evidence"]
+    [
+        "logout",
+        "assign-cases",
+        "case-act",
+        "approval-decide",
+        "approval-withdraw",
+        "approval-undo",
+        "redrive",
+        "redrive-messages",
+        "evidence-pack",
+        "evidence",
+    ]
 )

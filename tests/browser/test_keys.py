@@ -7,9 +7,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from payops.devstack.childstack import Stack
 from tests.browser.acts import decide, heading, open_payout, reload_until, said
 from tests.browser.conftest import AsPerson
-from tests.browser.live import Stack
 
 pytestmark = pytest.mark.xdist_group("browser")
 

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from payops.devstack.childstack import Stack
 from tests.browser.acts import (
     decide,
     fail_at_provider,
@@ -19,7 +20,6 @@ from tests.browser.acts import (
     section,
 )
 from tests.browser.conftest import AsPerson
-from tests.browser.live import Stack
 
 pytestmark = pytest.mark.xdist_group("browser")
 

@@ -1,4 +1,4 @@
-"""Who may do what, seen in the browser: the auditor, the superuser, a fresh role (D5, SE-4, AP-2)."""
+"""Who may do what, seen in the browser: auditor, superuser, a fresh role (D5, SE-4, AP-2)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from django.urls import resolve
 from playwright.sync_api import expect
 
+from payops.devstack.childstack import Stack
 from tests.browser.acts import decide, reload_until, said, section
 from tests.browser.conftest import AsPerson
-from tests.browser.live import Stack
 from tests.browser.screens import SCREENS
 
 pytestmark = pytest.mark.xdist_group("browser")

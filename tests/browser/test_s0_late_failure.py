@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from payops.devstack.childstack import Stack
 from tests.browser.acts import (
     decide,
     fail_at_provider,
@@ -18,7 +19,6 @@ from tests.browser.acts import (
     section,
 )
 from tests.browser.conftest import AsPerson
-from tests.browser.live import Stack
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -37,6 +37,7 @@ def test_s0_a_browser_late_failure_is_decided_by_two_people_and_executed_once(
     expect(section(lena, "What is wrong")).to_contain_text("could_not_process")
     expect(section(lena, "What is wrong")).to_contain_text("Paid")
     advice = lena.locator(".advice")
+    reload_until(lena, advice)
     expect(advice).to_contain_text(ADVICE)
     expect(advice).to_contain_text("It decides nothing and fills in nothing.")
     expect(section(lena, "Open holds")).to_contain_text("No hold covers this payout")
@@ -111,7 +112,7 @@ def _everything_is_told(page: Page) -> None:
     expect(told.filter(has_text="Ticket T-")).to_have_count(1)
     expect(told.filter(has_text="Decided: Request new bank details")).to_have_count(1)
     timeline = section(page, "Timeline")
-    for who in ("Marco Bianchi (finance_manager)", "Chen Wei (compliance)"):
+    for who in ("Marco Bianchi (Finance manager)", "Chen Wei (Compliance)"):
         expect(timeline).to_contain_text(f"{who} chose to approve")
 
     page.goto("/ledger/journal/?event_class=payout.returned&party=S-1003")
@@ -143,7 +144,7 @@ def test_s0_a_browser_rejection_returns_the_case_to_its_owner(
     reload_until(amara, heading(amara).get_by_text("Triaged"))
     timeline = section(amara, "Timeline")
     expect(timeline).to_contain_text(
-        "Lena Fischer (ops_lead) chose to reject: ask for new details instead"
+        "Lena Fischer (Payments operations lead) chose to reject: ask for new details instead"
     )
     expect(amara.get_by_role("link", name=re.compile("^Propose a resolution"))).to_be_visible()
     expect(section(amara, re.compile("^Runbook"))).to_have_count(0)

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import time
 import urllib.request
+from itertools import product
 from typing import Any
 
 import pytest
@@ -14,18 +15,18 @@ from django.urls import URLPattern, URLResolver
 from playwright.sync_api import Page, expect
 
 from payops.console import urls
+from payops.devstack.childstack import Stack
 from tests.browser.accessible import Rules, violations, wider_than_window
 from tests.browser.acts import reload_until
 from tests.browser.conftest import DESKTOP, AsPerson
-from tests.browser.live import Stack
 from tests.browser.screens import ACTS, SCREENS, Screen
 
 pytestmark = pytest.mark.xdist_group("browser")
 
 PHONE = {"width": 390, "height": 844}
+SIZES = (DESKTOP, PHONE)
 # In dark only what colours can break is looked at again.
 SCHEMES: tuple[tuple[str, Rules], ...] = (("light", "all"), ("dark", "colour"))
-LOOKS = [(size, *scheme) for size in (DESKTOP, PHONE) for scheme in SCHEMES]
 ALL = [
     pytest.param(screen, id=f"{name}-{number}")
     for name, screens in SCREENS.items()
@@ -86,12 +87,13 @@ def test_screen_fits_and_is_accessible_in_light_and_dark_wide_and_narrow(
     status = screen.open(page)
 
     found = []
-    for size, scheme, rules in LOOKS:
+    for size in SIZES:
+        page.set_viewport_size(size)
+        found += [f"{size['width']} too wide: {each}" for each in wider_than_window(page)]
+    for size, (scheme, rules) in product(SIZES, SCHEMES):
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=scheme)
-        look = f"{size['width']} {scheme}"
-        found += [f"{look} wider than the window: {each}" for each in wider_than_window(page)]
-        found += [f"{look} {each}" for each in violations(page, rules)]
+        found += [f"{size['width']} {scheme} {each}" for each in violations(page, rules)]
     assert (status, found) == (200, [])
 
 

@@ -6,6 +6,7 @@ was stored before the first try; what is unknown is asked for, never guessed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -94,16 +95,21 @@ def test_a_lost_or_failed_answer_is_verified_and_the_same_key_moves_money_once(
     assert Case.objects.count() == 0
 
 
-def test_a_429_waits_at_least_as_long_as_the_provider_asks(provider: Provider) -> None:
+def test_a_429_waits_at_least_as_long_as_the_provider_asks(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """WH-22: our retries back off."""
     payout = approved()
     provider.fault("429")
-    before = clock.utc_now()
+    before, real = clock.utc_now(), payout_flow._submit
+    monkeypatch.setattr(
+        payout_flow, "_submit", lambda row, call: replace(real(row, call), retry_after_s=120)
+    )
 
     drain()
 
     waiting = Message.objects.get(topic="payout.dispatch", state="PENDING")
-    assert waiting.due_at - before >= timedelta(seconds=1)
+    assert waiting.due_at - before >= timedelta(seconds=120)
     assert (waiting.attempts, reload(payout).state) == (0, "UNKNOWN")
 
 

@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection, transaction
 
 from approvals import services as approvals
 from compliance.models import GateDecision
+from payops.commands.bootstrap import as_owner
 from payops.core import clock, state
 from payops.core.actors import service
 from payops.core.state import DirectWrite
@@ -127,6 +128,7 @@ def test_a_payout_does_not_leave_to_bank_details_that_changed_after_its_approval
     approval = approval_of(payout.approval_id)
     change_bank_details(payout.beneficiary)
     assert approval.facts["bank_hash"] != seller().bank_hash
+    _payable_from("now() - interval '1 day'")
     forge_gate(payout)
 
     with refused("the bank details are not those that were approved, or cool down"):
@@ -135,6 +137,18 @@ def test_a_payout_does_not_leave_to_bank_details_that_changed_after_its_approval
         run("UPDATE payments_payout SET bank_hash = %s", seller().bank_hash)
 
     still(payout, "BLOCKED")
+
+
+def test_a_payout_does_not_leave_while_its_bank_details_cool_down() -> None:
+    """F27: whatever moment the intruder claims it is."""
+    payout = approved("1200.00")
+    _payable_from("now() + interval '1 hour'")
+    forge_gate(payout)
+
+    with refused("or cool down"):
+        leave(payout, created_at="2099-01-01T00:00:00Z")
+
+    still(payout, "AWAITING_APPROVAL")
 
 
 def test_a_reissue_does_not_leave_before_its_original_is_verified_terminal() -> None:
@@ -249,6 +263,12 @@ def test_a_hold_is_only_ever_released_once_and_keeps_who_placed_it() -> None:
             source="manual",
             key="k",
         )
+
+
+def _payable_from(moment: str) -> None:
+    """As the schema's owner, who is above the guards."""
+    with as_owner(), connection.cursor() as cursor:
+        cursor.execute(f"UPDATE payments_beneficiary SET payable_from = {moment}")
 
 
 def _intent(payout: Payout, approval_id: str, *, key: str = "stolen") -> None:
