@@ -48,7 +48,8 @@ app.conf.update(
     accept_content=["json"],
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
-    worker_cancel_long_running_tasks_on_connection_loss=True,
+    # A drain goes on without the broker; ended, its rows would wait for their leases to run out.
+    worker_cancel_long_running_tasks_on_connection_loss=False,
     # The default exchange needs no binding in the broker, so a wiped broker needs no repair.
     task_queues=[Queue(lane, Exchange(""), routing_key=lane) for lane in LANES],
     task_default_queue="housekeeping",

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from payops.core.topics import Run, Topic
-from payops.flows import approval_decided, notices, payout, payout_exception, provider_event
+from payops.flows import (
+    approval_decided,
+    notices,
+    payout_dispatch,
+    payout_exception,
+    provider_event,
+)
 from payops.triage import rules
 
 TOPICS = [
@@ -33,7 +39,7 @@ TOPICS = [
     ),
     Topic(
         "payout.dispatch",
-        payout.dispatch,
+        payout_dispatch.dispatch,
         "high",
         20,
         Run.OWN_STEPS,

@@ -7,7 +7,7 @@ from unittest import mock
 
 from payops.core import clock
 from payops.core.money import Money
-from payops.flows import payout as payout_flow
+from payops.flows import payout_dispatch
 from payops.payments.models import Payout
 from payops.psp.base import CallOutcome
 from tests import builders
@@ -32,7 +32,7 @@ def sent_payout(amount: str = "1200.00", **asked: Any) -> Payout:
     """Requested, approved by its seats, gated and taken by the provider."""
     payout = builders.requested(amount, **asked)
     approve_all(approval_of(payout.approval_id))
-    with mock.patch.object(payout_flow, "_submit", lambda row, _: accepted(row)):
+    with mock.patch.object(payout_dispatch, "_submit", lambda row, _: accepted(row)):
         drain()
     payout = reload(payout)
     assert payout.state == "IN_TRANSIT", (payout.state, payout.blocked_reason)

@@ -60,7 +60,8 @@ def open_many(findings: list[Finding], *, actor: Actor, now: datetime) -> dict[s
     """The open case of each finding, by fingerprint; new ones where there was none.
 
     A closed case of the same identity is opened again: the finding came back (D10). When one rule
-    would open more than the book's cap within its window, none of the new ones is opened: all point at one systemic case instead.
+    would open more than the book's cap within its window, none of the new ones is opened: all
+    point at one systemic case instead.
     """
     assert connection.in_atomic_block
     answer: dict[str, Case] = {}

@@ -21,7 +21,7 @@ from payops.core.messages import News
 from payops.core.queues import StructuralMismatch
 from payops.flows import fx, intents, payout_postings
 from payops.flows.batch import Batch, CaseWork, EventWork
-from payops.flows.payout_exception import finding_of
+from payops.flows.exception_plan import finding_of
 from payops.payments.models import Payout
 
 State = Payout.State

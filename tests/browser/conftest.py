@@ -10,8 +10,13 @@ test of the same worker speaks to the database.
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
+import hmac
 import os
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -104,3 +109,21 @@ def as_person(
 def simulator(open_window: Callable[..., BrowserContext], stack: Stack) -> Page:
     """The provider's own page, where a person makes a payout fail."""
     return open_window("simulator", base_url=stack.simulator).new_page()
+
+
+@pytest.fixture(scope="package")
+def dead_letter(stack: Stack) -> None:
+    """A signed body that nobody can read: kept, given up, shown (WH-18)."""
+    door = stack.told["webhooks"]["standard/demo"]
+    body, told_at = b'{"type": not json', str(int(time.time()))
+    key = base64.b64decode(door["secrets"][0].removeprefix("whsec_"))
+    signed = hmac.new(key, b"msg_unreadable." + told_at.encode() + b"." + body, hashlib.sha256)
+    headers = {
+        "webhook-id": "msg_unreadable",
+        "webhook-timestamp": told_at,
+        "webhook-signature": "v1," + base64.b64encode(signed.digest()).decode(),
+        "Content-Type": "application/json",
+    }
+    request = urllib.request.Request(door["url"], data=body, headers=headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200

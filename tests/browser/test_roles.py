@@ -24,7 +24,9 @@ TO_ACT = {"case-propose", "payout-new", "payout-act", "hold-release", "beneficia
 TO_ACT |= {"bank-change", "discard", "raw-body", "access-propose", "role-revoke", "policy-propose"}
 
 
-def test_auditor_reads_every_screen_and_finds_no_button_that_acts(as_person: AsPerson) -> None:
+def test_auditor_reads_every_screen_and_finds_no_button_that_acts(
+    as_person: AsPerson, dead_letter: None
+) -> None:
     page = as_person("audrey")
     pages = []
     for name, screens in SCREENS.items():

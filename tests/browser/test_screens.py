@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import time
-import urllib.request
 from itertools import product
 from typing import Any
 
@@ -49,24 +44,6 @@ def names_of(patterns: list[Any]) -> set[str]:
 def test_every_address_of_the_console_is_a_screen_here_or_an_act() -> None:
     assert names_of(urls.urlpatterns) == SCREENS.keys() | ACTS
     assert not SCREENS.keys() & ACTS
-
-
-@pytest.fixture(scope="module")
-def dead_letter(stack: Stack) -> None:
-    """A signed body that nobody can read: kept, given up, shown (WH-18)."""
-    door = stack.told["webhooks"]["standard/demo"]
-    body, told_at = b'{"type": not json', str(int(time.time()))
-    key = base64.b64decode(door["secrets"][0].removeprefix("whsec_"))
-    signed = hmac.new(key, b"msg_unreadable." + told_at.encode() + b"." + body, hashlib.sha256)
-    headers = {
-        "webhook-id": "msg_unreadable",
-        "webhook-timestamp": told_at,
-        "webhook-signature": "v1," + base64.b64encode(signed.digest()).decode(),
-        "Content-Type": "application/json",
-    }
-    request = urllib.request.Request(door["url"], data=body, headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.status == 200
 
 
 def test_unreadable_signed_body_is_shown_as_a_dead_letter(

@@ -10,7 +10,9 @@ import pytest
 from payops.commands import generated_docs
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PATH = re.compile(r"`((?:payops|ledger|approvals|reconciliation|compliance|templates|tests|docs)/[\w./-]+)`")
+PATH = re.compile(
+    r"`((?:payops|ledger|approvals|reconciliation|compliance|templates|tests|docs)/[\w./-]+)`"
+)
 LINK = re.compile(r"\]\((?!https?:)([\w./-]+)(?:#[\w-]+)?\)")
 PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")])
 

@@ -15,7 +15,7 @@ from payops.cases.models import Case, LocalTicket, RunbookRun
 from payops.commands.invariants.base import Moment
 from payops.commands.invariants.table import check_all
 from payops.core import clock
-from payops.flows import payout_exception
+from payops.flows import exception_plan
 from tests.builders import drain, reload
 from tests.flows.lifecycle import Teller, approve_and_run, balances, open_case, propose
 from tests.stories import paid_payout
@@ -45,7 +45,7 @@ def test_the_same_decision_and_plan_whatever_the_advice_says(kind: str, settings
         _advise(case, text)
     assert (advice.latest_for(case) is None) == (kind == "absent")
 
-    plan = payout_exception.preview(
+    plan = exception_plan.preview(
         case=case, resolution="escalate", hold_beneficiary=False, now=clock.utc_now()
     )
     approval = propose(case, "escalate")

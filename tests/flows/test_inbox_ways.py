@@ -13,8 +13,7 @@ from ledger.models import JournalEntry
 from payops.cases.models import CaseEntry
 from payops.core import clock
 from payops.core.models import AuditEvent
-from payops.flows import payout as payout_flow
-from payops.flows import payout_events
+from payops.flows import payout_dispatch, payout_events
 from payops.webhooks import inbox, services
 from payops.webhooks.models import Delivery, ProviderEvent
 from tests.builders import drain, post_standard, post_stripe, reload, standard_event
@@ -49,7 +48,7 @@ def test_an_event_of_a_payout_not_known_yet_is_parked_and_released_when_it_is() 
     assert (event.state, event.waits_for) == ("PARKED", "payout:standard/demo:spo_P-EARLY")
 
     payout = approved("1200.00", merchant_ref="P-EARLY")
-    with mock.patch.object(payout_flow, "_submit", lambda row, _: accepted(row)):
+    with mock.patch.object(payout_dispatch, "_submit", lambda row, _: accepted(row)):
         drain()
 
     event = ProviderEvent.objects.get()

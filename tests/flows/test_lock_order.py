@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from approvals import services as approvals
 from payops.core import clock, locks, queues
 from payops.core.models import Book
-from payops.flows import beneficiary, holds, payout_exception, tasks
+from payops.flows import beneficiary, holds, payout_dispatch, payout_exception, tasks
 from payops.flows import payout as payout_flow
 from payops.payments.models import Beneficiary, Payout
 from tests import builders
@@ -88,7 +88,7 @@ def test_events_in_one_batch_with_a_void_and_a_late_learning_lock_in_order() -> 
     queues.drain_once(tasks.INBOX, lane="high")
     propose(open_case(first))  # type: ignore[arg-type]
     payout_flow.on_release_decided(approval_of(second.approval_id), clock.utc_now())
-    assert payout_flow._begin(second.pk, clock.utc_now()) is not None
+    assert payout_dispatch._begin(second.pk, clock.utc_now()) is not None
     Teller(first).tell("paid")
     Teller(second).tell("created")
 

@@ -17,8 +17,7 @@ from ledger.models import JournalEntry
 from payops.cases.models import Case
 from payops.core import clock, queues
 from payops.core.models import Message
-from payops.flows import payout as payout_flow
-from payops.flows import tasks
+from payops.flows import payout_dispatch, tasks
 from payops.payments.models import Intent, Payout
 from tests.builders import drain, reload
 from tests.flows.lifecycle import balances
@@ -101,9 +100,9 @@ def test_a_429_waits_at_least_as_long_as_the_provider_asks(
     """WH-22: our retries back off."""
     payout = approved()
     provider.fault("429")
-    before, real = clock.utc_now(), payout_flow._submit
+    before, real = clock.utc_now(), payout_dispatch._submit
     monkeypatch.setattr(
-        payout_flow, "_submit", lambda row, call: replace(real(row, call), retry_after_s=120)
+        payout_dispatch, "_submit", lambda row, call: replace(real(row, call), retry_after_s=120)
     )
 
     drain()
@@ -148,7 +147,7 @@ def test_past_the_key_window_an_absent_payout_is_parked_and_a_late_event_still_s
     drain()
     _key_window_is_over(payout)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(payout_flow, "_find", _nothing_there)
+        patched.setattr(payout_dispatch, "_find", _nothing_there)
         later()
         drain()
         later()
@@ -195,7 +194,7 @@ def test_a_webhook_before_our_own_response_gives_the_same_outcome(
     payout = approved(provider=name)
     if wrong:
         provider.fault("wrong_amount", delta=100)
-    real = payout_flow._submit
+    real = payout_dispatch._submit
 
     def overtaken(row: Payout, call: Any) -> Any:
         answer = real(row, call)
@@ -204,7 +203,7 @@ def test_a_webhook_before_our_own_response_gives_the_same_outcome(
         assert reload(row).state == "IN_TRANSIT"
         return answer
 
-    monkeypatch.setattr(payout_flow, "_submit", overtaken)
+    monkeypatch.setattr(payout_dispatch, "_submit", overtaken)
 
     drain()
 
@@ -231,7 +230,7 @@ def test_kill_9_around_the_call_moves_money_exactly_once(
 ) -> None:
     payout = approved(provider=name)
 
-    assert provider.worker_that_dies(f"payops.flows.payout:{at}", moment) == KILLED
+    assert provider.worker_that_dies(f"payops.flows.payout_dispatch:{at}", moment) == KILLED
     later()
     payout = settle(payout)
     later()
@@ -253,7 +252,7 @@ def _key_window_is_over(payout: Payout) -> None:
 
 def _nothing_there(payout: Payout, call: Any) -> Any:
     now = clock.utc_now()
-    return payout_flow.CallOutcome(kind="failed", started_at=now, finished_at=now)
+    return payout_dispatch.CallOutcome(kind="failed", started_at=now, finished_at=now)
 
 
 def _work_the_inbox() -> None:

@@ -11,7 +11,7 @@ from approvals.refusals import ApprovalRefused
 from payops.cases.models import Case, LocalTicket, RunbookStep
 from payops.cases.services import CaseRefused
 from payops.core import clock
-from payops.flows import beneficiary, payout_exception
+from payops.flows import beneficiary, exception_plan, payout_exception
 from payops.flows.payout import PayoutAsk, PayoutRefused, ask_release, request_payout
 from payops.payments.models import Hold, Payout
 from tests.builders import approval_of, approve_all, decide, drain, reload, seller
@@ -217,7 +217,7 @@ def test_a_reissue_paid_before_its_runbook_finished_still_resolves_the_case(
 
 def _second_proposal(payout: Payout) -> None:
     case = Case.objects.get(subject_id=payout.public_id)
-    plan = payout_exception.preview(
+    plan = exception_plan.preview(
         case=case, resolution="reissue", hold_beneficiary=False, now=clock.utc_now()
     )
     raise CaseRefused(" ".join(plan.refusals))

@@ -12,7 +12,7 @@ from ledger.models import JournalEntry
 from payops.cases.models import Case, LocalMessage, LocalTicket, RunbookRun, RunbookStep
 from payops.core import clock
 from payops.core.models import AuditEvent, Book, Message
-from payops.flows import payout_exception, runbook
+from payops.flows import exception_plan, payout_exception, runbook
 from payops.payments.models import Hold, Payout
 from tests.builders import approval_of, approve_all, drain, reload
 from tests.flows.lifecycle import (
@@ -210,7 +210,7 @@ def test_the_same_plan_gives_the_same_steps_and_a_hash(provider: Provider) -> No
     assert case is not None
 
     plans = [
-        payout_exception.preview(
+        exception_plan.preview(
             case=case, resolution="release", hold_beneficiary=True, now=clock.utc_now()
         )
         for _ in range(2)

@@ -66,7 +66,7 @@ def test_person_chooses_how_the_standard_provider_tells_a_failure(
     press(simulator, f"/control/payouts/{payout['id']}/resend?{fields}")
     simulator.quiet()
 
-    assert "<option value=\"settlementFailed\">settlementFailed</option>" in page
+    assert '<option value="settlementFailed">settlementFailed</option>' in page
     assert receiver.types().count("settlementFailed") == 2
 
 

@@ -26,7 +26,7 @@ from payops.core import evidence
 from payops.core.models import Evidence
 from payops.core.money import Money
 from payops.core.roles import LABELS, Act
-from payops.flows import payout_exception
+from payops.flows import exception_plan, payout_exception
 from payops.flows.resolutions import RESOLUTIONS
 
 REFUSED = 422
@@ -164,7 +164,7 @@ def _propose_page(
 ) -> HttpResponse:
     plan = preview = None
     if resolution:
-        plan = payout_exception.preview(
+        plan = exception_plan.preview(
             case=case, resolution=resolution, hold_beneficiary=hold, now=request.now
         )
         preview = previews.preview_of(plan.consequences, plan.steps)
