@@ -59,6 +59,7 @@ FIXED: dict[str, tuple[str, ...]] = {
     "api_key": (COMPLIANCE, FINANCE),
     "policy_change": (FINANCE, TREASURY),
     "dead_letter_discard": (FINANCE,),
+    "payout_not_sent": (FINANCE, TREASURY),
     "hold_release_compliance": (COMPLIANCE,),
 }
 KIND_LABELS = {
@@ -72,6 +73,7 @@ KIND_LABELS = {
     "api_key": "API key",
     "policy_change": "Policy change",
     "dead_letter_discard": "Dead-letter discard",
+    "payout_not_sent": "Payout declared not sent",
     "hold_release_compliance": "Release of a compliance hold",
 }
 

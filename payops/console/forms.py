@@ -6,6 +6,7 @@ is called, and its refusal is shown on the form (`attempt`). Serves AP-3, PX-7, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,11 @@ from payops.core.state import StaleState
 
 REASON_MAX = 2000
 SHORT_REASON_MAX = 240
+PLAIN_AMOUNT = re.compile(r"[0-9]{1,15}(\.[0-9]{1,4})?")
+GROUPED_AMOUNT = re.compile(r"[0-9]{1,3}(,[0-9]{3}){1,4}\.[0-9]{1,4}")
 REFUSALS = (ValueError, ApprovalRefused, StaleState)
+# Characters nobody sees that turn a text around: what is read would not be what is kept.
+TURNING = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
 
 
 def attempt(form: forms.Form, call: Callable[[], Any]) -> Any:
@@ -37,8 +42,15 @@ def attempt(form: forms.Form, call: Callable[[], Any]) -> Any:
         return None
 
 
+class Words(forms.CharField):
+    """Text for other people to read and decide by, without characters that turn it around."""
+
+    def to_python(self, value: Any) -> str:
+        return super().to_python(super().to_python(value).translate(TURNING))
+
+
 def reason_field(label: str = "Reason", help_text: str = "", size: int = REASON_MAX) -> Any:
-    return forms.CharField(
+    return Words(
         label=label,
         max_length=size,
         help_text=help_text,
@@ -49,13 +61,28 @@ def reason_field(label: str = "Reason", help_text: str = "", size: int = REASON_
 
 def line_field(label: str, size: int, help_text: str = "", **extra: Any) -> Any:
     attrs = {"autocomplete": "off", "spellcheck": "false"}
-    return forms.CharField(
+    return Words(
         label=label,
         max_length=size,
         help_text=help_text,
         widget=forms.TextInput(attrs=attrs),
         **extra,
     )
+
+
+def typed_money(text: str, currency: str) -> Money:
+    """An amount as a person types it. Raises MoneyError.
+
+    "12,50" is twelve and a half to one reader and 1,250 to another, so a comma is read only where
+    it can mean nothing else: before three digits, with the decimals behind a point.
+    """
+    typed = text.strip()
+    if not PLAIN_AMOUNT.fullmatch(typed) and not GROUPED_AMOUNT.fullmatch(typed):
+        raise MoneyError(
+            f"{text!r} is not read as an amount: write digits, and a point before the decimals, "
+            "such as 12400.00"
+        )
+    return Money.from_decimal(typed.replace(",", ""), currency)
 
 
 class ActForm(forms.Form):
@@ -86,7 +113,7 @@ class AssignForm(ActForm):
 
 class CommentForm(ActForm):
     name = "comment"
-    text = forms.CharField(
+    text = Words(
         label="Comment", max_length=COMMENT_MAX, widget=forms.Textarea(attrs={"rows": 2})
     )
 
@@ -152,6 +179,15 @@ class CancelForm(ActForm):
     reason = line_field("Reason", SHORT_REASON_MAX)
 
 
+class DeclareUnsentForm(ActForm):
+    name = "declare-unsent"
+    reason = line_field(
+        "Evidence",
+        SHORT_REASON_MAX,
+        "Who at the provider confirmed that there is no such payout, when, and where it is filed.",
+    )
+
+
 class VerifyForm(ActForm):
     name = "verify"
     evidence = line_field(
@@ -202,8 +238,7 @@ class PayoutForm(ActForm):
         said = super().clean() or {}
         if "amount" in said and "currency" in said:
             try:
-                typed = said["amount"].replace(",", "").replace(" ", "")
-                said["money"] = Money.from_decimal(typed, said["currency"].upper())
+                said["money"] = typed_money(said["amount"], said["currency"].upper())
             except MoneyError as error:
                 self.add_error("amount", str(error))
         return said
@@ -313,9 +348,7 @@ class PolicyForm(ActForm):
             if typed is None:
                 continue
             try:
-                tier["top_minor"] = Money.from_decimal(
-                    typed.replace(",", "").replace(" ", ""), self.currency
-                ).minor
+                tier["top_minor"] = typed_money(typed, self.currency).minor
             except MoneyError as error:
                 self.add_error(f"edge_{number}", str(error))
         said["rules"] = {
@@ -351,7 +384,7 @@ class DecisionForm(forms.Form):
     """Reads what `parts/decision_form.html` posts; the rules are those of `approvals`."""
 
     verdict = forms.ChoiceField(choices=[("approve", "approve"), ("reject", "reject")])
-    reason = forms.CharField(
+    reason = Words(
         max_length=REASON_MAX,
         error_messages={
             "required": "Write the reason for the decision; it is kept with it for ever."

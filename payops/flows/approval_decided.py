@@ -8,11 +8,12 @@ from datetime import datetime
 from approvals.models import ApprovalRequest
 from payops.core import ids
 from payops.core.models import Message
-from payops.flows import governance, payout, payout_exception
+from payops.flows import governance, payout, payout_exception, payout_unsent
 
 HANDLERS: dict[str, Callable[[ApprovalRequest, datetime], None]] = {
     payout_exception.KIND: payout_exception.on_decided,
     payout.KIND: payout.on_release_decided,
+    payout_unsent.KIND: payout_unsent.on_decided,
 }
 
 

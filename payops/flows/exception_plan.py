@@ -123,9 +123,10 @@ def _reissue_objections(payout: Payout, now: datetime) -> list[str]:
     if Payout.objects.filter(reissue_of=payout).exists():
         found.append(f"Payout {payout.merchant_ref} was re-issued already; once is the limit.")
     if not verification_is_newer(seller, failed_at):
+        last = f"{seller.verified_at:%Y-%m-%d %H:%M} UTC" if seller.verified_at else "never"
         found.append(
-            f"{seller.name}'s details were last verified {seller.verified_at or 'never'}; verify "
-            f"them after the failure of {failed_at:%Y-%m-%d %H:%M} UTC first."
+            f"{seller.name}'s details were last verified {last}; verify them after the failure "
+            f"of {failed_at:%Y-%m-%d %H:%M} UTC first."
         )
     if not cooled_down(seller, now):
         found.append(f"New bank details cool down until {seller.payable_from:%Y-%m-%d %H:%M} UTC.")

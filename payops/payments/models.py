@@ -369,7 +369,11 @@ class Intent(StatefulModel):
         self.provider_ref = provider_ref
         self.outcome = "confirmed by the provider"
 
-    @transition(field="state", source=[State.DISPATCHING, State.UNKNOWN], target=State.REFUSED)
+    @transition(
+        field="state",
+        source=[State.DISPATCHING, State.UNKNOWN, State.PARKED],
+        target=State.REFUSED,
+    )
     def refuse(self, *, outcome: str) -> None:
         self.outcome = outcome
 

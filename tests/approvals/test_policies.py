@@ -43,6 +43,7 @@ def test_every_book_has_every_table_once() -> None:
         ("api_key", ["compliance", "finance_manager"]),
         ("policy_change", ["finance_manager", "treasury"]),
         ("dead_letter_discard", ["finance_manager"]),
+        ("payout_not_sent", ["finance_manager", "treasury"]),
         ("hold_release_compliance", ["compliance"]),
     ],
 )

@@ -105,7 +105,7 @@ def test_when_is_iso_with_weekday_and_age_in_the_current_zone():
         markup = render("{% when at %}", at=at)
 
     assert '<time datetime="2026-03-04T11:17:31+00:00"' in markup
-    assert ">2026-03-04 Wed 12:17 " in markup
+    assert ">2026-03-04 Wed 12:17</span> <" in markup
     assert '<span class="age">3 h 5 min ago</span>' in markup
 
 

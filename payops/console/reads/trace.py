@@ -13,6 +13,8 @@ from django.utils.safestring import SafeString
 from payops.console import svg
 from payops.console.filters import clean
 from payops.console.formats import address_of
+from payops.console.templatetags.console_links import ONE_OF_OURS
+from payops.console.templatetags.payops_tags import short_id
 from payops.flows.trace import Chain, Choice, Line, Node, search, trace
 
 TITLE = "Chain of records"
@@ -78,7 +80,7 @@ def _story_line(same: Sequence[Line]) -> StoryLine:
     first = same[0]
     return StoryLine(
         at=first.at,
-        title=first.words,
+        title=ONE_OF_OURS.sub(lambda found: short_id(found[0]), first.words),
         actor=first.who,
         evidence=tuple(line.id for line in same if line.id)[:EVIDENCE_SHOWN],
         href=address_of(first.id) if len(same) == 1 else "",

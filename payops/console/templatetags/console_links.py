@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from django import template
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from payops.console.formats import address_of
@@ -10,6 +13,7 @@ from payops.console.templatetags.payops_tags import public_id
 from payops.core.roles import LABELS
 
 register = template.Library()
+ONE_OF_OURS = re.compile(r"\b([a-z]{2}_[0-9a-f]{32})\b")
 
 
 @register.simple_tag
@@ -27,3 +31,17 @@ def role_words(role: object) -> str:
 @register.filter
 def href_of(value: object) -> str:
     return address_of(value)
+
+
+@register.filter
+def answer_lines(words: str) -> list[SafeString]:
+    """An answer of the trace line by line, every id of ours in it as a chip."""
+    return [
+        # Splitting by a group gives text and ids in turn.
+        format_html_join(
+            "",
+            "{}",
+            ((linked_id(part) if odd % 2 else part,) for odd, part in enumerate(parts)),
+        )
+        for parts in map(ONE_OF_OURS.split, words.split("; "))
+    ]

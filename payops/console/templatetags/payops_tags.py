@@ -196,7 +196,10 @@ def when(context: Mapping[str, Any], at: datetime | date | None, age: bool = Tru
         shown, exact = f"{at:%Y-%m-%d %a}", f"{at:%Y-%m-%d}"
         relative, machine = _relative_day(at, timezone.localtime(now).date()), at.isoformat()
     aged = format_html(' <span class="age">{}</span>', relative) if age else ""
-    return format_html('<time datetime="{}" title="{}">{}{}</time>', machine, exact, shown, aged)
+    return format_html(
+        '<time datetime="{}" title="{}"><span class="nowrap">{}</span>{}</time>',
+        *(machine, exact, shown, aged),
+    )
 
 
 @register.simple_tag(takes_context=True)

@@ -41,6 +41,7 @@ ACT_WORDS = {
     "api_key": "Approve API key",
     "policy_change": "Approve policy",
     "dead_letter_discard": "Approve discard",
+    "payout_not_sent": "Approve declaration",
 }
 
 

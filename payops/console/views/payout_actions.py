@@ -19,7 +19,7 @@ from payops.console.access import record_or_404, refuse, requires
 from payops.core import ids
 from payops.core.models import ProviderAccount
 from payops.core.roles import Act
-from payops.flows import holds, payout
+from payops.flows import holds, payout, payout_unsent
 from payops.flows.payout import PayoutAsk
 from payops.payments.models import Beneficiary, Hold, Payout
 
@@ -58,6 +58,12 @@ def place_hold(request: HttpRequest, row: Any, said: dict[str, Any]) -> Any:
     )
 
 
+def _declare_unsent(request: HttpRequest, row: Payout, said: dict[str, Any]) -> Any:
+    return payout_unsent.propose(
+        payout_id=row.pk, reason=said["reason"], actor=request.actor, now=request.now
+    )
+
+
 ACTS = {
     "hold": RecordAct(
         Act.PLACE_HOLD,
@@ -74,6 +80,15 @@ ACTS = {
         "Retry the release",
         "Look at the gates again",
         "The gates are looked at again in the next submission window.",
+    ),
+    "declare-unsent": RecordAct(
+        Act.PROPOSE_RESOLUTION,
+        forms.DeclareUnsentForm,
+        _declare_unsent,
+        "Declare this payout not sent",
+        "Ask for the declaration",
+        "Others decide now whether the payout is declared not sent.",
+        danger=True,
     ),
     "cancel": RecordAct(
         Act.REQUEST_PAYOUT,
