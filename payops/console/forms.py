@@ -113,9 +113,7 @@ class AssignForm(ActForm):
 
 class CommentForm(ActForm):
     name = "comment"
-    text = Words(
-        label="Comment", max_length=COMMENT_MAX, widget=forms.Textarea(attrs={"rows": 2})
-    )
+    text = Words(label="Comment", max_length=COMMENT_MAX, widget=forms.Textarea(attrs={"rows": 2}))
 
 
 class SnoozeForm(ActForm):

@@ -72,7 +72,7 @@ def test_the_policy_is_shown_as_a_table_in_words() -> None:
     ]
     assert shown.conditions[0] == "Bulk upload: asked through is bulk → adds Compliance"
     assert tables["approval.role_grant"].rows[0].band == "any amount"
-    assert len(tables) == 11
+    assert len(tables) == 12
 
 
 def test_edges_are_in_minor_units_of_the_reporting_currency() -> None:
