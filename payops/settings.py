@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+VAR = Path(os.environ.get("PAYOPS_VAR", CHECKOUT / "var"))
 
 
 def _database(url: str) -> dict[str, object]:
