@@ -1,7 +1,8 @@
 """PNG files small enough to keep in the repository: at most 256 colours, packed tightly.
 
 Reads what a browser writes (8 bits per channel, RGB or RGBA, not interlaced) and nothing else.
-The colours that occur most are kept exactly; each other one becomes the nearest of them.
+Colours that occur most and one of each kind of colour are kept exactly, so that a rare mark keeps
+its own; each other colour becomes the nearest of them.
 """
 
 import struct
@@ -10,6 +11,7 @@ from collections import Counter
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOURS_MAX = 256
+MOST_COMMON = 64
 RGB, PALETTE, RGBA = 2, 3, 6
 CHANNELS = {RGB: 3, RGBA: 4}
 
@@ -22,7 +24,7 @@ def quantised(png: bytes) -> bytes:
     """The same picture with a palette. Raises NotAScreenshot."""
     width, rows = _pixels(png)
     counted = Counter(pixel for row in rows for pixel in row)
-    palette = [colour for colour, _ in counted.most_common(COLOURS_MAX)]
+    palette = _palette(counted)
     index = {colour: number for number, colour in enumerate(palette)}
     for colour in counted:
         if colour not in index:
@@ -39,6 +41,15 @@ def quantised(png: bytes) -> bytes:
             (b"IEND", b""),
         )
     )
+
+
+def _palette(counted: Counter[bytes]) -> list[bytes]:
+    by_count = [colour for colour, _ in counted.most_common()]
+    kinds: dict[tuple[int, ...], bytes] = {}
+    for colour in by_count:
+        kinds.setdefault(tuple(channel >> 4 for channel in colour), colour)
+    chosen = dict.fromkeys([*by_count[:MOST_COMMON], *kinds.values(), *by_count])
+    return list(chosen)[:COLOURS_MAX]
 
 
 def _pixels(png: bytes) -> tuple[int, list[list[bytes]]]:

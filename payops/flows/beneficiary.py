@@ -37,6 +37,10 @@ def verify(*, beneficiary_id: UUID, evidence: str, actor: Actor, now: datetime) 
         raise BankChangeRefused("verifying details needs the evidence used, in words")
     with transaction.atomic(durable=True):
         seller = locks.row(Beneficiary, beneficiary_id)
+        if seller.bank_changed_by_id is not None and seller.bank_changed_by_id == actor.person_id:
+            raise BankChangeRefused(
+                f"you asked for the details of {seller.bank_masked}, so somebody else verifies them"
+            )
         seller.verified_at = now
         seller.verified_by_id = actor.person_id
         seller.verified_evidence = evidence.strip()[:240]

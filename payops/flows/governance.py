@@ -159,7 +159,13 @@ def _check_person(facts: dict[str, Any]) -> dict[str, Any]:
         raise ChangeRefused("a person's name has 2 to 120 characters")
     if Person.objects.filter(name__iexact=name, left_at=None).exists():
         raise ChangeRefused(f"a person called {name} exists; link a further login to them instead")
-    return {"name": name, "email": str(facts.get("email", ""))[:254]}
+    email = str(facts.get("email", "")).strip()[:254]
+    known = Person.objects.filter(email__iexact=email, left_at=None).first() if email else None
+    if known is not None:
+        raise ChangeRefused(
+            f"{email} is the address of {known.name}; link a further login to them instead"
+        )
+    return {"name": name, "email": email}
 
 
 def _check_login(facts: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from payops.core.actors import Actor
 from payops.core.models import AuditEvent, Book, Person
 from payops.core.roles import Act, acts_of
 from payops.core.state import StaleState
+from payops.webhooks.ingest import UNPARSEABLE
 from payops.webhooks.models import ProviderEvent
 
 State = ProviderEvent.State
@@ -156,7 +157,9 @@ def redrive(
     was = [event.state for event in events]
     for event in events:
         queues.readmit(event, note=words, by=actor.login or actor.service, now=now)
-        event.state, event.outcome = State.RECEIVED, ""
+        event.state = State.RECEIVED
+        if event.type != UNPARSEABLE:
+            event.outcome = ""
     ProviderEvent.objects.bulk_update(
         events, [*queues.READMIT_COLUMNS, "state", "outcome"], batch_size=500
     )

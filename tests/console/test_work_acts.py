@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from approvals.models import ApprovalRequest
 from payops.core.models import ApiKey, Person, RoleGrant
 from payops.flows.governance import hash_api_key
-from payops.payments.models import Hold, Payout
+from payops.payments.models import Beneficiary, Hold, Payout
 from tests import builders
 from tests.console.work import HOSTILE, browser, failed_payout, proposed, shows, text_of
 from tests.people import person
@@ -131,6 +131,29 @@ def test_refused_payout_names_the_figure_and_keeps_what_was_typed():
     assert Payout.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    "typed", ["12,50", "1,200", "1e3", "\uff11\uff12.00", "12.400,00", "1,2,3.00"]
+)
+def test_an_amount_that_two_people_read_differently_is_refused(typed):
+    """F19: "12,50" never becomes 1,250.00."""
+    amara = browser("amara")
+
+    answer = amara.post("/payouts/new/", payout_form(amount=typed))
+
+    assert answer.status_code == 422
+    assert shows(answer, f"'{typed}' is not read as an amount: write digits, and a point before")
+    assert Payout.objects.count() == 0
+
+
+def test_words_that_turn_the_text_around_are_kept_as_they_are_read():
+    builders.requested("900.00")
+    payout = Payout.objects.get()
+
+    browser("amara").post(f"/payouts/{payout.public_id}/hold/", {"reason": "see \u202egnp.exe"})
+
+    assert Hold.objects.get().reason == "see gnp.exe"
+
+
 def test_hold_is_placed_released_and_releases_only_itself():
     payout = builders.requested("900.00")
     url, seller = f"/payouts/{payout.public_id}/", f"/beneficiaries/{builders.seller().public_id}/"
@@ -234,6 +257,20 @@ def test_verification_needs_evidence_and_keeps_it():
     assert shows(short, "verifying details needs the evidence used, in words")
     assert shows(done, "Verified. The evidence is kept with the beneficiary.")
     assert builders.seller().verified_by == person("lena")
+
+
+def test_who_asked_for_the_details_does_not_verify_them():
+    """PX-6, F27: a changed account is verified by somebody else."""
+    Beneficiary.objects.update(bank_changed_by=person("lena"))
+    url = f"/beneficiaries/{builders.seller().public_id}/verify/"
+    said = {"evidence": "called back on the known number"}
+
+    own = browser("lena").post(url, said)
+    other = browser("chen").post(url, said, follow=True)
+
+    assert own.status_code == 422
+    assert shows(own, "you asked for the details of DE·· ···· 2051, so somebody else verifies them")
+    assert shows(other, "Verified. The evidence is kept with the beneficiary.")
 
 
 # ---- access, policies, discards ------------------------------------------------------------

@@ -65,13 +65,14 @@ def test_few_colours_are_kept_exactly_through_every_filter(kind: int) -> None:
     assert colours(packed) == rows
 
 
-def test_rare_colour_becomes_the_nearest_of_those_kept() -> None:
-    common = [[bytes((n, 0, 0)), bytes((n, 0, 0))] for n in range(256)]
+def test_rare_mark_keeps_its_colour_and_a_shade_becomes_its_neighbour() -> None:
+    shades = [[bytes((n, 0, 0)), bytes((n, 0, 0))] for n in range(256)]
 
-    packed = palette.quantised(png([*common, [BLUE, RED]]))
+    shown = colours(palette.quantised(png([*shades, [BLUE, RED]])))
 
-    assert colours(packed)[:256] == common
-    assert colours(packed)[256] == [b"\x00\x00\x00", RED]
+    assert shown[256] == [BLUE, RED]
+    changed = [(n, row[0][0]) for n, row in enumerate(shown[:256]) if row != shades[n]]
+    assert changed == [(254, 255)]
 
 
 def test_anything_else_is_refused() -> None:

@@ -123,6 +123,8 @@ def test_only_an_access_administrator_even_asks(kind: str, by: str) -> None:
 def test_a_second_person_needs_a_granted_request_and_the_same_name_is_refused() -> None:
     with pytest.raises(governance.ChangeRefused, match="link a further login"):
         ask("person_create", {"name": person("amara").name})
+    with pytest.raises(governance.ChangeRefused, match="is the address of Amara"):
+        ask("person_create", {"name": "Eve", "email": person("amara").email.upper()})
     approval = ask("person_create", {"name": "Amara Zwei"})
     for approval_id in ("", approval.public_id):
         with refused(NOT_GRANTED):

@@ -172,6 +172,17 @@ def test_redrive_keeps_ids_attempts_and_notes_and_runs_the_same_gates_wh_19_wh_3
     )
 
 
+def test_redriven_body_that_is_still_unreadable_says_why_again():
+    """WH-18: the reason outlives the redrive."""
+    send_stripe(b"{not json")
+    ProviderEvent.objects.update(state="DEAD")
+
+    redrive(ProviderEvent.objects.get())
+
+    event = ProviderEvent.objects.get()
+    assert (event.type, event.state, event.outcome) == ("unparseable", "RECEIVED", "not_json")
+
+
 def test_redriven_event_that_fails_again_gets_all_its_attempts_anew(monkeypatch):
     monkeypatch.setattr("payops.webhooks.inbox.ATTEMPTS_MAX", {"high": 2})
     send_stripe(stripe_body())

@@ -143,7 +143,7 @@ class _Session:
             self._smtp.close()
 
     def is_expired(self) -> bool:
-        return self._expired.is_set()
+        return self._expired.is_set() or time.monotonic() >= self._ends
 
     def open(self) -> None:
         relay = self._relay

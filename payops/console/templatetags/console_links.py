@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from django import template
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from payops.console.formats import address_of
-from payops.console.templatetags.payops_tags import public_id
+from payops.console.templatetags.payops_tags import public_id, short_id
 from payops.core.roles import LABELS
 
 register = template.Library()
@@ -35,13 +35,18 @@ def href_of(value: object) -> str:
 
 @register.filter
 def answer_lines(words: str) -> list[SafeString]:
-    """An answer of the trace line by line, every id of ours in it as a chip."""
+    """An answer of the trace line by line, every id of ours in it shortened and linked."""
     return [
         # Splitting by a group gives text and ids in turn.
         format_html_join(
-            "",
-            "{}",
-            ((linked_id(part) if odd % 2 else part,) for odd, part in enumerate(parts)),
+            "", "{}", ((_link(part) if odd % 2 else part,) for odd, part in enumerate(parts))
         )
         for parts in map(ONE_OF_OURS.split, words.split("; "))
     ]
+
+
+def _link(public_id: str) -> SafeString | str:
+    href, shown = address_of(public_id), short_id(public_id)
+    if not href:
+        return shown
+    return format_html('<a class="mono" href="{}" title="{}">{}</a>', href, public_id, shown)
