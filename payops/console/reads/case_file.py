@@ -239,7 +239,7 @@ def _payout_facts(payout: Payout) -> list[Fact]:
         Fact("Beneficiary", payout.beneficiary.name, "link", address_of(_be(payout))),
         Fact("Account", payout.beneficiary.bank_masked, "mono"),
         Fact("Details verified", payout.beneficiary.verified_at or "never", _when(payout)),
-        Fact("Verified by", payout.beneficiary.verified_evidence),
+        Fact("Verified with", payout.beneficiary.verified_evidence),
         Fact("Paid through", payout.account.address),
         Fact("Provider reference", payout.provider_ref, "id"),
         Fact("Bank trace", payout.trace_reference, "id"),
