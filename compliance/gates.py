@@ -113,8 +113,9 @@ def evaluate(facts: GateFacts) -> list[dict[str, Any]]:
     return results
 
 
-def first_refusal(results: list[dict[str, Any]]) -> str:
-    return next((row["why"] for row in results if row["outcome"] != "passed"), "")
+def refusals(results: list[dict[str, Any]]) -> str:
+    """Every reason not to release, in the order of the table; "" when all gates passed."""
+    return "; ".join(row["why"] for row in results if row["outcome"] != "passed")
 
 
 def record(

@@ -21,6 +21,7 @@ from payops.api.serializers import PayoutAnswer, PayoutRequest
 from payops.core import ids
 from payops.core.models import Book, Person, ProviderAccount
 from payops.core.money import MoneyError
+from payops.core.roles import Act, acts_of
 from payops.flows import payout as payout_flow
 from payops.flows.payout import PayoutAsk, PayoutRefused
 from payops.payments.models import Beneficiary
@@ -95,6 +96,13 @@ def _person(named: str, now: datetime) -> Person:
     found = list(Person.objects.filter(by_login | Q(email__iexact=named), here).distinct()[:2])
     if len(found) != 1:
         raise _unknown("on_behalf_of", named)
+    if Act.REQUEST_PAYOUT not in acts_of(found[0].roles_at(now)):
+        words = f"on_behalf_of: {named[:64]!r} may not request payouts; name somebody who may."
+        raise Problem(
+            "unknown-reference",
+            words,
+            errors=[{"field": "on_behalf_of", "detail": "may not request payouts"}],
+        )
     return found[0]
 
 

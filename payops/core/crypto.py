@@ -30,7 +30,7 @@ class KeyErased(LookupError):
 @cache
 def master_keys() -> dict[int, bytes]:
     keys: dict[int, bytes] = {}
-    for part in settings.PAYOPS_MASTER_KEYS.split(","):
+    for part in filter(None, settings.PAYOPS_MASTER_KEYS.split(",")):
         version, _, text = part.strip().partition(":")
         keys[int(version)] = base64.b64decode(text)
     if not keys or any(len(key) != 32 for key in keys.values()):

@@ -20,10 +20,11 @@ from approvals.models import ApprovalRequest
 from payops.core import audit, crypto, ids, locks
 from payops.core.actors import Actor
 from payops.core.models import Person
-from payops.payments.models import Beneficiary
+from payops.payments.models import Beneficiary, Payout
 from payops.payments.services import cooldown_end
 
 KIND = "bank_detail_change"
+UNSENT = (Payout.State.AWAITING_APPROVAL, Payout.State.APPROVED, Payout.State.BLOCKED)
 ACCOUNT = re.compile(r"[A-Z0-9][A-Z0-9 -]{5,40}[A-Z0-9]")
 
 
@@ -111,6 +112,7 @@ def apply_bank_change(approval: ApprovalRequest, actor: Actor, now: datetime) ->
     seller = lock(approval.subject_id)
     if seller.bank_hash != facts["bank_hash_before"]:
         raise BankChangeRefused("the details on file changed meanwhile; ask again")
+    _void_releases_to_old_details(seller, actor, now)
     seller.bank_ciphertext = base64.b64decode(facts["sealed"])
     seller.bank_hash = facts["bank_hash"]
     seller.bank_masked = facts["bank_masked"]
@@ -123,6 +125,19 @@ def apply_bank_change(approval: ApprovalRequest, actor: Actor, now: datetime) ->
     seller.verified_evidence = ""
     seller.save()
     _audit(seller, "beneficiary.bank_changed", approval.reason, actor, now)
+
+
+def _void_releases_to_old_details(seller: Beneficiary, actor: Actor, now: datetime) -> None:
+    """What was approved named the old details (D6); such payouts end and are asked for anew."""
+    waiting = Payout.objects.filter(beneficiary=seller, state__in=UNSENT)
+    for payout in locks.rows(Payout, waiting.values_list("pk", flat=True)).values():
+        approvals.void_open(
+            book=seller.book,
+            subject_id=payout.public_id,
+            reason="the beneficiary's bank details changed",
+            actor=actor,
+            now=now,
+        )
 
 
 def mask(account: str) -> str:

@@ -22,13 +22,14 @@ from payops.core.actors import Actor, service
 from payops.core.messages import News
 from payops.core.models import Person, ProviderAccount
 from payops.core.money import Money
-from payops.flows import payout_postings
+from payops.flows import fx, payout_postings
 from payops.payments.models import Beneficiary, Payout
 from payops.payments.services import next_submission_window
 
 ACTOR = service("payout-release")
 State = Payout.State
 KIND = "payout_release"
+TWINS_SHOWN_MAX = 5
 
 
 class PayoutRefused(ValueError):
@@ -63,7 +64,7 @@ def ask_release(ask: PayoutAsk, *, actor: Actor, now: datetime) -> Payout:
     known = Payout.objects.filter(book=ask.account.book, request_key=ask.request_key).first()
     if known is not None:
         return _same_request(known, ask)
-    _check_ask(ask)
+    _check_ask(ask, now)
     payout = Payout(
         book=ask.account.book,
         account=ask.account,
@@ -120,7 +121,12 @@ def release_facts(payout: Payout) -> dict[str, Any]:
 
 def release_consequences(payout: Payout, now: datetime) -> list[dict[str, Any]]:
     entry = payout_postings.initiated(payout, posting.Refs(), now)
-    return [consequence_of(entry), {"kind": "call", "words": f"submitted to {payout.account}"}]
+    caused = [consequence_of(entry), {"kind": "call", "words": f"submitted to {payout.account}"}]
+    twins = Payout.objects.filter(book=payout.book, merchant_ref=payout.merchant_ref)
+    for twin in twins.exclude(pk=payout.pk).order_by("created_at")[:TWINS_SHOWN_MAX]:
+        words = f"the reference {twin.merchant_ref} stands on {twin.public_id} ({twin.state}) too"
+        caused.append({"kind": "warning", "words": words})
+    return caused
 
 
 def consequence_of(entry: posting.Posting) -> dict[str, Any]:
@@ -215,13 +221,18 @@ def _same_request(known: Payout, ask: PayoutAsk) -> Payout:
     return known
 
 
-def _check_ask(ask: PayoutAsk) -> None:
+def _check_ask(ask: PayoutAsk, now: datetime) -> None:
     if ask.amount.minor <= 0:
         raise PayoutRefused(f"a payout pays more than nothing; asked was {ask.amount}")
     if ask.beneficiary.book_id != ask.account.book_id:
         raise PayoutRefused("beneficiary and provider account belong to different books")
     if not ask.merchant_ref.strip() or not ask.reason.strip():
         raise PayoutRefused("a payout needs a reference and a reason")
+    if fx.reporting_minor(ask.amount, ask.account.book, now) is None:
+        raise PayoutRefused(
+            f"no rate of {ask.amount.currency} in {ask.account.book.reporting_currency} is known; "
+            "the journal could not take the payout"
+        )
     original = ask.reissue_of
     if original is not None and Payout.objects.filter(reissue_of=original).exists():
         raise PayoutRefused(f"{original.merchant_ref} was re-issued already; once is the limit")

@@ -79,9 +79,9 @@ def _release(payout: Payout, now: datetime) -> bool:
         approval_id=payout.approval_id,
         now=now,
     )
-    refusal = gates.first_refusal(results)
+    refusal = gates.refusals(results)
     if refusal:
-        payout.block(reason=refusal)
+        payout.block(reason=refusal[:240])
         state.save(payout, actor=ACTOR, now=now, action="payout.blocked", reason=refusal)
         return False
     approvals.begin_execution(

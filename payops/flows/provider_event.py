@@ -77,15 +77,18 @@ def _parsed(events: list[ProviderEvent]) -> list[EventWork]:
     )
     works = []
     for event in events:
-        if event.type == UNPARSEABLE:
-            raise StructuralMismatch("the body is signed but cannot be read: " + event.outcome)
         payload = payloads[event.payload_id]
         raw = crypto.open_sealed(payload.data_key, payload.ciphertext)
         account = accounts[event.account_id]
         try:
             said = registry.adapter(account.provider).parse(raw, event.item_index)
         except EventRefused as error:
-            raise StructuralMismatch(f"the event contradicts itself: {error.reason}") from error
+            said_of = (
+                "is signed but cannot be read"
+                if event.type == UNPARSEABLE
+                else ("contradicts itself")
+            )
+            raise StructuralMismatch(f"the event {said_of}: {error.reason}") from error
         works.append(EventWork(event=event, said=said, account=account))
     return works
 

@@ -90,12 +90,12 @@ def _late_failure(provider: Provider, say: Say) -> None:
     payout = Payout.objects.get(merchant_ref=HERO)
     if payout.state == Payout.State.PAID:
         provider.on_payout(
-            payout.public_id, "fail", failure_code="account_closed", event="settlementFailed"
+            payout.public_id, "fail", failure_code="declined", event="settlementFailed"
         )
     wait_until(lambda: _case_of(payout) is not None, f"a case for {HERO}")
     case = _case_of(payout)
     assert case is not None
-    say(f"   {HERO} of {payout.amount} was PAID; settlementFailed says the account is closed")
+    say(f"   {HERO} of {payout.amount} was PAID; settlementFailed says the bank declined it")
     say(f"   one case is open, the beneficiary is on hold: {_link('cases', case.public_id)}")
 
 
