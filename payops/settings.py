@@ -34,6 +34,7 @@ DATABASE_OWNER_URL = os.environ.get("DATABASE_OWNER_URL", DATABASE_URL)
 DATABASE_FACTS_URL = os.environ.get("DATABASE_FACTS_URL", "")
 DATABASES = {"default": _database(DATABASE_URL), "owner": _database(DATABASE_OWNER_URL)}
 DATABASE_ROUTERS: list[str] = []
+SEEDING_MARK = os.environ.get("PAYOPS_SEEDING_MARK", "")
 FACTS_ROLE = urlsplit(DATABASE_FACTS_URL).username or "payops_facts"
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 

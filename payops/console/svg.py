@@ -22,10 +22,25 @@ BARS_MAX = 60
 POINTS_MAX = 400
 TEXT_MAX = 300
 
-NODE_WIDTH, NODE_HEIGHT = 184, 68
-COLUMN_GAP, ROW_GAP, EDGE_PAD = 44, 16, 4
-NODE_COLUMNS_OF_TEXT, KIND_COLUMNS_OF_TEXT = 20, 14
+NODE_WIDTH, NODE_HEIGHT, LINE_HEIGHT = 138, 56, 15
+LANE_GAP, LANE_HEAD, ROW_GAP, EDGE_PAD = 20, 24, 10, 4
+LABEL_COLUMNS, KIND_COLUMNS = 18, 18
 CHART_WIDTH = 340  # fits a 390 px screen unscaled
+OTHER_LANE = "Other"
+LANES = {
+    "Request": ("Beneficiary", "Payment", "Payout"),
+    "Approval": ("Approval", "Decision"),
+    "Gate and call": ("Gate decision", "Intent", "Provider call", "Provider reference"),
+    "Provider events": ("Receipts", "Event"),
+    "Case and runbook": ("Case", "Hold", "Runbook step", "Ticket", "Message", "Evidence"),
+    "Journal": ("Journal entry",),
+    "Match and export": ("Match status", "ERP export"),
+    OTHER_LANE: (),
+}
+_LANE_OF = {kind: lane for lane, kinds in LANES.items() for kind in kinds}
+# The lane says the rest, and the time needs the room.
+_SHORT_KINDS = {"Gate decision": "Gate", "Provider call": "Call", "Journal entry": "Entry"}
+_SHORT_KINDS |= {"Runbook step": "Step"}
 _REPLACED = ("Cc", "Cf", "Cs", "Co", "Cn")
 
 
@@ -49,6 +64,17 @@ class TraceEdge:
     source: str
     target: str
     label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node is drawn: which lane, which row of it, and its box."""
+
+    lane: int
+    row: int
+    x: int
+    y: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,89 +119,110 @@ def trace_chain(
     description: str = "",
     name: str = "trace",
 ) -> SafeString:
-    """The chain left to right; `name` makes the ids of this picture unique on its page."""
+    """The chain in lanes by kind of record, from the request at the left to the export.
+
+    `name` makes the ids of this picture unique on its page.
+    """
     shown = list({node.key: node for node in nodes}.values())[:NODES_MAX]
     known = {node.key for node in shown}
     links = [e for e in edges if e.source in known and e.target in known and e.source != e.target]
-    places, width, height = _places(shown, _columns(shown, links))
+    heads, places, width, height = _places(shown)
+    drawn_heads = format_html_join("", '<text class="lane" x="{}" y="14">{}</text>', heads)
     drawn_edges = format_html_join("", "{}", ((_edge(edge, places),) for edge in links))
-    drawn_nodes = format_html_join("", "{}", ((_node(n, *places[n.key]),) for n in shown))
+    drawn_nodes = format_html_join("", "{}", ((_node(n, places[n.key]),) for n in shown))
+    told = f"{len(shown)} records, {len(links)} links, oldest at the top of each lane."
     return format_html(
         '<svg class="pic trace" role="group" aria-labelledby="{0}-t {0}-d" width="{1}" '
         'height="{2}" viewBox="0 0 {1} {2}"><title id="{0}-t">{3}</title>'
-        '<desc id="{0}-d">{4}</desc>{5}{6}</svg>',
-        name,
-        width,
-        height,
-        clean(title),
-        clean(description or f"{len(shown)} records, {len(links)} links, oldest at the left."),
-        drawn_edges,
-        drawn_nodes,
+        '<desc id="{0}-d">{4}</desc>{5}{6}{7}</svg>',
+        *(name, width, height, clean(title), clean(description or told)),
+        *(drawn_heads, drawn_edges, drawn_nodes),
     )
-
-
-def _columns(nodes: Sequence[TraceNode], edges: Sequence[TraceEdge]) -> dict[str, int]:
-    """Longest path from a source, sources moved next to what they lead to.
-
-    The rounds are bounded, so a cycle cannot hang the page.
-    """
-    column = {node.key: 0 for node in nodes}
-    for _ in range(len(nodes)):
-        moved = False
-        for edge in edges:
-            wanted = column[edge.source] + 1
-            if column[edge.target] < wanted < len(nodes):
-                column[edge.target], moved = wanted, True
-        if not moved:
-            break
-    for key in column.keys() - {edge.target for edge in edges}:
-        targets = [column[edge.target] for edge in edges if edge.source == key]
-        column[key] = max(min(targets, default=1) - 1, 0)
-    used = sorted(set(column.values()))
-    return {key: used.index(value) for key, value in column.items()}
 
 
 def _places(
-    nodes: Sequence[TraceNode], columns: dict[str, int]
-) -> tuple[dict[str, tuple[int, int]], int, int]:
-    stacks: dict[int, list[str]] = {}
+    nodes: Sequence[TraceNode],
+) -> tuple[list[tuple[int, str]], dict[str, Place], int, int]:
+    """Lanes that hold something, side by side; the nodes of a lane below one another."""
+    stacks: dict[str, list[TraceNode]] = {lane: [] for lane in LANES}
     for node in nodes:
-        stacks.setdefault(columns[node.key], []).append(node.key)
-    tallest = max((len(keys) for keys in stacks.values()), default=1)
-    height = tallest * (NODE_HEIGHT + ROW_GAP) - ROW_GAP + 2 * EDGE_PAD
-    places = {}
-    for column, keys in stacks.items():
-        spare = (tallest - len(keys)) * (NODE_HEIGHT + ROW_GAP) // 2
-        for row, key in enumerate(keys):
-            x = EDGE_PAD + column * (NODE_WIDTH + COLUMN_GAP)
-            places[key] = (x, EDGE_PAD + spare + row * (NODE_HEIGHT + ROW_GAP))
-    width = max(len(stacks), 1) * (NODE_WIDTH + COLUMN_GAP) - COLUMN_GAP + 2 * EDGE_PAD
-    return places, width, height
+        stacks[_LANE_OF.get(node.kind, OTHER_LANE)].append(node)
+    heads: list[tuple[int, str]] = []
+    places: dict[str, Place] = {}
+    lowest = LANE_HEAD
+    for lane, stack in stacks.items():
+        if not stack:
+            continue
+        x, y = EDGE_PAD + len(heads) * (NODE_WIDTH + LANE_GAP), LANE_HEAD
+        heads.append((x, lane))
+        for row, node in enumerate(stack):
+            height = NODE_HEIGHT + LINE_HEIGHT * (len(_label_lines(node.label)) - 1)
+            places[node.key] = Place(len(heads), row, x, y, height)
+            y += height + ROW_GAP
+        lowest = max(lowest, y - ROW_GAP)
+    width = max(len(heads), 1) * (NODE_WIDTH + LANE_GAP) - LANE_GAP + 2 * EDGE_PAD
+    return heads, places, width, lowest + EDGE_PAD
 
 
-def _edge(edge: TraceEdge, places: dict[str, tuple[int, int]]) -> SafeString:
-    x1, y1 = places[edge.source][0] + NODE_WIDTH, places[edge.source][1] + NODE_HEIGHT // 2
-    x2, y2 = places[edge.target][0], places[edge.target][1] + NODE_HEIGHT // 2
-    bend = max((x2 - x1) // 2, 16)
+def _edge(edge: TraceEdge, places: dict[str, Place]) -> SafeString:
     return format_html(
-        '<g class="edge"><title>{}</title><path d="M{} {}C{} {} {} {} {} {}"/>'
-        '<path class="tip" d="M{} {}l-7 -4v8Z"/></g>',
+        '<g class="edge"><title>{}</title><path d="{}"/><path class="tip" d="{}"/></g>',
         clean(edge.label or f"{edge.source} to {edge.target}"),
-        *(x1, y1, x1 + bend, y1, x2 - bend - 6, y2, x2 - 6, y2, x2, y2),
+        *_route(places[edge.source], places[edge.target]),
     )
 
 
-def _node(node: TraceNode, x: int, y: int) -> SafeString:
-    look = tones.look_of(node.state)
+def _route(source: Place, target: Place) -> tuple[str, str]:
+    """The line and its tip: between lanes sideways, within a lane down or round at the left."""
+    y1, y2 = source.y + source.height // 2, target.y + target.height // 2
+    if source.lane == target.lane and target.row == source.row + 1:
+        x, top = source.x + NODE_WIDTH // 2, target.y
+        return f"M{x} {source.y + source.height}V{top}", f"M{x} {top}l-4 -6h8Z"
+    if source.lane == target.lane:
+        x, out = source.x, source.x - LANE_GAP + 4
+        return f"M{x} {y1}C{out} {y1} {out} {y2} {x - 6} {y2}", f"M{x} {y2}l-6 -4v8Z"
+    ahead = target.lane > source.lane
+    x1, x2 = source.x + NODE_WIDTH * ahead, target.x + NODE_WIDTH * (not ahead)
+    bend = LANE_GAP if ahead else -LANE_GAP
+    end = x2 - 6 if ahead else x2 + 6
+    line = f"M{x1} {y1}C{x1 + bend} {y1} {end - bend} {y2} {end} {y2}"
+    return line, f"M{x2} {y2}l{'-6' if ahead else '6'} -4v8Z"
+
+
+def _label_lines(label: str) -> list[str]:
+    """One line, or two broken between words; what does not fit ends in an ellipsis."""
+    text = clean(label)
+    if clean(text, columns=LABEL_COLUMNS) == text:
+        return [text]
+    taken = ""
+    for word in text.split(" "):
+        longer = f"{taken} {word}" if taken else word
+        if clean(longer, columns=LABEL_COLUMNS) != longer:
+            break
+        taken = longer
+    if not taken:
+        return [clean(text, columns=LABEL_COLUMNS)]
+    return [taken, clean(text[len(taken) :].strip(), columns=LABEL_COLUMNS)]
+
+
+def _node(node: TraceNode, place: Place) -> SafeString:
+    x, y, look = place.x, place.y, tones.look_of(node.state)
     words = [node.kind, node.label, look.word if node.state else "", node.time]
+    lines = _label_lines(node.label)
+    labels = format_html_join(
+        "",
+        '<text class="label" x="{}" y="{}">{}</text>',
+        ((x + 10, y + 32 + LINE_HEIGHT * i, line) for i, line in enumerate(lines)),
+    )
     drawn = format_html(
         '<title>{}</title><rect class="box" x="{}" y="{}" width="{}" height="{}" rx="6"/>'
-        '<text class="kind" x="{}" y="{}">{}</text><text class="label" x="{}" y="{}">{}</text>{}',
+        '<text class="kind" x="{}" y="{}">{}</text><text class="time" x="{}" y="{}">{}</text>{}{}',
         clean(" · ".join(word for word in words if word)),
-        *(x, y, NODE_WIDTH, NODE_HEIGHT),
-        *(x + 12, y + 19, clean(node.kind, columns=KIND_COLUMNS_OF_TEXT)),
-        *(x + 12, y + 37, clean(node.label, columns=NODE_COLUMNS_OF_TEXT)),
-        _node_foot(node, look, x, y),
+        *(x, y, NODE_WIDTH, place.height),
+        *(x + 10, y + 16, clean(_SHORT_KINDS.get(node.kind, node.kind), columns=KIND_COLUMNS)),
+        *(x + NODE_WIDTH - 10, y + 16, clean(node.time, columns=12)),
+        labels,
+        _state(look, x + 10, y + place.height - 8) if node.state else "",
     )
     inner = format_html('<a href="{}">{}</a>', _inside(node.href), drawn)
     return format_html(
@@ -185,20 +232,13 @@ def _node(node: TraceNode, x: int, y: int) -> SafeString:
     )
 
 
-def _node_foot(node: TraceNode, look: tones.Look, x: int, y: int) -> SafeString:
-    time = format_html(
-        '<text class="time" x="{}" y="{}">{}</text>',
-        *(x + NODE_WIDTH - 12, y + 19, clean(node.time, columns=12)),
-    )
-    if not node.state:
-        return time
+def _state(look: tones.Look, x: int, y: int) -> SafeString:
     return format_html(
-        '{}<g class="tone-{}"><g transform="translate({} {}) scale(.84)">'
+        '<g class="tone-{}"><g transform="translate({} {}) scale(.84)">'
         '<path fill-rule="evenodd" d="{}"/></g><text class="state" x="{}" y="{}">{}</text></g>',
-        time,
         look.tone,
-        *(x + 12, y + 47, tones.SHAPE_PATHS[look.shape]),
-        *(x + 27, y + 56, clean(look.word, columns=NODE_COLUMNS_OF_TEXT)),
+        *(x, y - 9, tones.SHAPE_PATHS[look.shape]),
+        *(x + 14, y, clean(look.word, columns=LABEL_COLUMNS)),
     )
 
 

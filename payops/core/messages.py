@@ -1,6 +1,7 @@
 """The outbox: news sent in the transaction of the act that made it (D4, WH-25).
 
 A message is unique per (book, topic, key): sending it again is a no-op. Payloads carry ids only.
+The lane is woken after the commit, best-effort; the sweep finds what a lost wake-up missed.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from payops.core.models import Book, Message
 from payops.core.topics import topic_table
+from payops.core.wake import wake
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +50,6 @@ def send(news: Sequence[News], *, now: datetime) -> None:
         ignore_conflicts=True,
         batch_size=1000,
     )
+    due_now = [item for item in news if item.due_at is None or item.due_at <= now]
+    for lane in sorted({topic_table()[item.topic].lane for item in due_now}):
+        transaction.on_commit(partial(wake, lane))

@@ -21,6 +21,7 @@ ENTRIES = (
     "postgres",
     "processes.json",
     "secrets.json",
+    "seeding",
     "simulator",
     "stack.env",
     "stack.json",

@@ -66,6 +66,9 @@ def given_database(*, environ: Mapping[str, str]) -> DatabaseUrls | None:
     )
 
 
+SEEDING_MARK = "seeding"
+
+
 def product_environment(
     *, base: Mapping[str, str], var: Path, addresses: Addresses, secrets: Secrets
 ) -> dict[str, str]:
@@ -80,6 +83,7 @@ def product_environment(
         "PAYOPS_HOST": addresses.host,
         "PAYOPS_PORT": str(addresses.web_port),
         "PAYOPS_VAR": str(var),
+        "PAYOPS_SEEDING_MARK": str(var / SEEDING_MARK),
         "PAYOPS_HTTP_ALLOW": ",".join([*allowed, simulator_netloc]),
         "PYTHONUNBUFFERED": "1",
     }

@@ -14,6 +14,7 @@ import httpx
 from payops.devstack import leftovers, stackfile
 from payops.devstack.datadir import DataDir
 from payops.devstack.environment import (
+    SEEDING_MARK,
     SINGLE_ROLE_WARNING,
     Addresses,
     given_database,
@@ -117,9 +118,14 @@ class _Stack:
         if is_seeded:
             printed = self._step("seed_demo", self._recipe.seed_people, setting)
             self._seeded = stackfile.merge_seeded(directory=self._var, output=printed)
+        with_books = is_seeded and self._options.with_books
+        mark = self._var / SEEDING_MARK
+        mark.touch() if with_books else mark.unlink(missing_ok=True)
         self._start_programs(setting)
-        if is_seeded and self._options.with_books:
+        if with_books:
+            say("bringing the demo company's books to life (about 15 s)")
             self._step("seed_books", self._recipe.seed_books, setting)
+            mark.unlink()
         self._supervisor.started()
         self._introduce(setting)
         if self._options.with_demo_day:
@@ -215,6 +221,22 @@ def _is_healthy(address: str) -> Callable[[], bool]:
             answer = httpx.get(f"{address}/healthz", timeout=PROBE_TIMEOUT_S, trust_env=False)
         except httpx.HTTPError:
             return False
-        return answer.status_code == 200
+        return answer.status_code == 200 or _only_seeding(answer)
 
     return probe
+
+
+def _only_seeding(answer: httpx.Response) -> bool:
+    """Not ready for others yet, but ready to be seeded."""
+    try:
+        parts = answer.json()["parts"]
+        waiting = {
+            name for name in ("database", "migrations", "books") if not _is_ready(parts, name)
+        }
+    except (ValueError, KeyError, TypeError):
+        return False
+    return waiting == {"books"}
+
+
+def _is_ready(parts: dict[str, dict[str, str]], name: str) -> bool:
+    return parts[name]["state"] == "ready"

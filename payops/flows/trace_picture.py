@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from payops.core.money import Money
+from payops.core.roles import LABELS
 from payops.flows.trace_parts import (
     NOT_YET,
     Edge,
@@ -98,8 +99,8 @@ def _request_part(records: Records) -> Iterable[Node | Edge]:
         yield Node(
             "Decision",
             decision.public_id,
-            f"{decision.seat}: {decision.verdict}",
-            decision.verdict.upper(),
+            LABELS.get(decision.seat, decision.seat),
+            "APPROVED" if decision.verdict == "approve" else "REJECTED",
             decision.created_at,
             decision.reason,
             "approval",
@@ -144,7 +145,7 @@ def _sending_part(records: Records) -> Iterable[Node | Edge]:
         yield Node(
             "Provider call",
             call.public_id,
-            f"{call.operation} no. {call.attempt}",
+            f"{_spaced(call.operation)} no. {call.attempt}",
             call.outcome.upper() or "OPEN",
             call.created_at,
             call.error_code,
@@ -238,7 +239,7 @@ def _case_part(records: Records) -> Iterable[Node | Edge]:
         yield Node(
             "Runbook step",
             f"step:{step.pk.hex}",
-            f"{step.position}. {step.name}",
+            f"{step.position}. {_spaced(step.name)}",
             step.status,
             step.done_at or step.created_at,
             step.error,
@@ -324,6 +325,10 @@ def _events_of_subject(records: Records) -> dict[str, str]:
             if event is not None and event.subject_id:
                 causes.setdefault(event.subject_id, event.public_id)
     return causes
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def text(at: datetime | None) -> str:

@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from payops.core import clock
+from payops.core.roles import LABELS
 from payops.flows.trace_parts import (
     CHANGED,
     POSTED,
@@ -20,9 +22,21 @@ from payops.flows.trace_parts import (
     event_by_receipt,
     line_text,
     render,
-    who,
 )
+from payops.flows.trace_parts import who as named_actor
 from payops.flows.trace_records import Records
+
+PRODUCT = "PayOps"
+NEW = "(new)"
+SERVICES = {
+    "payout-dispatch": "sending payouts",
+    "payout-exception": "payout exceptions",
+    "payout-release": "releasing payouts",
+    "payout-unsent": "payouts never sent",
+    "provider-events": "provider events",
+    "bootstrap": "setting up",
+}
+POSTERS = frozenset({*SERVICES, "runbook"})
 
 
 def story(records: Records) -> tuple[Line, ...]:
@@ -47,16 +61,14 @@ def answers(records: Records) -> tuple[Answer, ...]:
     changes = [row for row in records.audit if row.subject_id == subject.public_id]
     changes = [row for row in changes if row.from_state != row.to_state]
     moved = [(row, _cause_of(row, records)) for row in changes]
-    told = [
-        f"{row.from_state or 'nothing'} to {row.to_state} by {cause or who(row)}"
-        for row, cause in moved
-    ]
+    told = [f"{change(row)} by {cause or who(row)}" for row, cause in moved]
     posted = [f"{entry.event_class} ({entry.public_id})" for entry in records.entries]
     last = changes[-1] if changes else None
     why = f"{subject.state}; nothing says when it became so"
     if last is not None:
         because = f": {last.reason}" if last.reason else ""
-        why = f"{subject.state} since {last.created_at:%Y-%m-%d %H:%M} UTC by {who(last)}{because}"
+        local = last.created_at.astimezone(clock.zone(subject.book.time_zone))
+        why = f"{subject.state} since {local:%Y-%m-%d %H:%M} by {who(last)}{because}"
     first = f"{changes[0].action} by {who(changes[0])}" if changes else "nobody is recorded"
     return (
         Answer("Who triggered it?", first, named(changes[:1])),
@@ -85,7 +97,7 @@ def _receipt_lines(records: Records) -> Iterable[Line]:
     for event in records.events:
         if event.finished_at:
             words = f"{event.type} ended {event.state}: {event.outcome}"
-            yield Line(event.finished_at, "event", event.public_id, "worker", words)
+            yield Line(event.finished_at, "event", event.public_id, by("inbox"), words)
 
 
 def _audit_lines(records: Records) -> Iterable[Line]:
@@ -93,7 +105,7 @@ def _audit_lines(records: Records) -> Iterable[Line]:
         words = f"{row.action} on {row.subject_id}"
         changed = row.from_state != row.to_state
         if changed:
-            words += f": {row.from_state or 'nothing'} to {row.to_state}"
+            words += f": {change(row)}"
         if row.reason:
             words += f" ({row.reason})"
         told = (WHO, CHANGED, WHY) if changed else (WHO,)
@@ -102,20 +114,22 @@ def _audit_lines(records: Records) -> Iterable[Line]:
 
 def _decision_lines(records: Records) -> Iterable[Line]:
     for row in records.decisions:
-        words = f"{row.verdict} as {row.seat} on {render('ap', row.request_id)}: {row.reason}"
+        seat = LABELS.get(row.seat, row.seat)
+        words = f"{row.verdict} as {seat} on {render('ap', row.request_id)}: {row.reason}"
         yield Line(row.created_at, "decision", row.public_id, row.login, words, (WHO, WHY))
 
 
 def _sending_lines(records: Records) -> Iterable[Line]:
     for gate in records.gates:
         words = f"gates {gate.ruleset}: {'passed' if gate.passed else 'blocked'}"
-        yield Line(gate.created_at, "gate", gate.public_id, "gates", words, (WHY,))
+        yield Line(gate.created_at, "gate", gate.public_id, by("gates"), words, (WHY,))
+    sender = by("payout-dispatch")
     for call in records.calls:
         words = f"{call.operation} no. {call.attempt} of {render('it', call.intent_id)}"
-        yield Line(call.created_at, "call", call.public_id, "worker", f"{words} sent")
+        yield Line(call.created_at, "call", call.public_id, sender, f"{words} sent")
         if call.finished_at:
             ended = f"{words} ended {call.outcome} {call.provider_ref or call.error_code}".rstrip()
-            yield Line(call.finished_at, "call", call.public_id, "worker", ended)
+            yield Line(call.finished_at, "call", call.public_id, sender, ended)
 
 
 def _entry_lines(records: Records) -> Iterable[Line]:
@@ -124,20 +138,38 @@ def _entry_lines(records: Records) -> Iterable[Line]:
         lines[line.entry_id].append(line_text(line))
     for row in records.entries:
         words = f"posted {row.event_class} on {row.posting_on}: {'; '.join(lines[row.pk])}"
-        yield Line(row.created_at, "entry", row.public_id, row.posted_by, words, (POSTED,))
+        yield Line(row.created_at, "entry", row.public_id, poster(row), words, (POSTED,))
 
 
 def _runbook_lines(records: Records) -> Iterable[Line]:
     for step in records.steps:
         if step.done_at:
             words = f"runbook step {step.position} {step.name}: {step.status}"
-            yield Line(step.done_at, "step", f"step:{step.pk.hex}", "runbook", words)
+            yield Line(step.done_at, "step", f"step:{step.pk.hex}", by("runbook"), words)
     for ticket in records.tickets:
         words = f"ticket {ticket.system} {ticket.number}"
-        yield Line(ticket.created_at, "ticket", ticket.public_id, "runbook", words)
+        yield Line(ticket.created_at, "ticket", ticket.public_id, by("runbook"), words)
     for message in records.messages:
         words = f"message to {message.audience}: {message.subject}"
-        yield Line(message.created_at, "message", f"message:{message.pk.hex}", "runbook", words)
+        yield Line(message.created_at, "message", f"message:{message.pk.hex}", by("runbook"), words)
+
+
+def who(row: Any) -> str:
+    """A verified login, or the service by its work ("PayOps, provider events")."""
+    return by(row.service) if row.service and not row.login else named_actor(row)
+
+
+def by(service: str) -> str:
+    return f"{PRODUCT}, {SERVICES.get(service, service.replace('-', ' '))}"
+
+
+def poster(entry: Any) -> str:
+    """An entry keeps one name: that of a service has a known one, every other is a login."""
+    return by(entry.posted_by) if entry.posted_by in POSTERS else entry.posted_by
+
+
+def change(row: Any) -> str:
+    return f"{row.from_state} to {row.to_state}" if row.from_state else f"{row.to_state} {NEW}"
 
 
 def _cause_of(row: Any, records: Records) -> str:

@@ -1,14 +1,15 @@
 """GET /healthz: is this process ready, and how is each part, as JSON for probes and people.
 
-Ready means the database answers and is migrated. The broker only wakes workers up, so its absence
-degrades nothing but latency. Every figure comes from an index; no secret and no name leaves here.
-Serves OB-6 and I2, I11.
+Ready means the database answers, is migrated, and no seeding is under way. The broker only wakes
+workers up, so its absence degrades nothing but latency. Every figure comes from an index; no secret
+and no name leaves here. Serves OB-6 and I2, I11.
 """
 
 from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -53,11 +54,11 @@ class _Migrated:
 
 def healthz(request: HttpRequest) -> JsonResponse:
     now = clock.utc_now()
-    parts = {"database": _database(), "broker": _broker()}
+    parts = {"database": _database(), "broker": _broker(), "books": _books()}
     ready = parts["database"]["state"] == "ready"
     if ready:
         parts |= _read(now)
-    ready = ready and parts["migrations"]["state"] == "ready"
+    ready = ready and all(parts[name]["state"] == "ready" for name in ("migrations", "books"))
     answer = {"ready": ready, "at": now.isoformat(timespec="seconds"), "parts": parts}
     return JsonResponse(answer, status=200 if ready else 503, headers={"Cache-Control": "no-store"})
 
@@ -70,6 +71,12 @@ def _database() -> dict[str, Any]:
         log.warning("the database does not answer: %s", type(error).__name__)
         return {"state": "away"}
     return {"state": "ready"}
+
+
+def _books() -> dict[str, Any]:
+    """`up` marks the time in which it brings the demo company's books to life."""
+    seeding = bool(settings.SEEDING_MARK) and Path(settings.SEEDING_MARK).exists()
+    return {"state": "seeding" if seeding else "ready"}
 
 
 def _broker() -> dict[str, Any]:
