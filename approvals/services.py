@@ -30,8 +30,8 @@ from approvals.refusals import (
     RequestClosed,
 )
 from approvals.requests import day_lock, ended, locked, record_refusal, stored_hash
-from approvals.tiers import RISKS, exposures_of, in_reporting, needed_by, tier_for
-from payops.core import clock, locks, state
+from approvals.tiers import RISKS, exposures_of, needed_by, tier_for
+from payops.core import clock, locks, rates, state
 from payops.core.actors import Actor, service
 from payops.core.models import Book, Person
 from payops.core.money import Money
@@ -93,7 +93,7 @@ def request_approval(
         title=title[:200],
         amount_minor=None if amount is None else amount.minor,
         currency="" if amount is None else amount.currency,
-        reporting_minor=in_reporting(book=book, amount=amount, at=now),
+        reporting_minor=rates.reporting_minor(amount, book, now) if amount else None,
         cumulative_key=cumulative_key,
         business_day=clock.business_day(now, time_zone=book.time_zone),
         risk=risk,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +15,7 @@ from django.db.models import Count, Q, Sum
 
 from approvals.models import ApprovalRequest
 from approvals.policies import Policy, Tier
-from payops.core.models import Book, Rate
-from payops.core.money import Money, convert
+from payops.core.money import Money
 from payops.core.roles import LABELS, Role
 
 RISKS = ("normal", "raised")
@@ -52,19 +50,6 @@ class Needed:
     tier: str
     seats: tuple[str, ...]
     rule_fired: str
-
-
-def in_reporting(*, book: Book, amount: Money | None, at: datetime) -> int | None:
-    """Minor units in the book's reporting currency at the latest known rate; None when unknown."""
-    if amount is None or amount.currency == book.reporting_currency:
-        return None if amount is None else amount.minor
-    rates = Rate.objects.filter(
-        base=amount.currency, quote=book.reporting_currency, as_of__lte=at
-    ).order_by("-as_of")
-    latest = rates.first()
-    if latest is None:
-        return None
-    return convert(amount, to=book.reporting_currency, rate=latest.rate).minor
 
 
 def tier_for(

@@ -22,9 +22,9 @@ BARS_MAX = 60
 POINTS_MAX = 400
 TEXT_MAX = 300
 
-NODE_WIDTH, NODE_HEIGHT, LINE_HEIGHT = 138, 56, 15
+NODE_WIDTH, NODE_HEIGHT, LINE_HEIGHT = 144, 56, 15
 LANE_GAP, LANE_HEAD, ROW_GAP, EDGE_PAD = 20, 24, 10, 4
-LABEL_COLUMNS, KIND_COLUMNS = 18, 18
+LABEL_COLUMNS, KIND_COLUMNS = 17, 18
 CHART_WIDTH = 340  # fits a 390 px screen unscaled
 OTHER_LANE = "Other"
 LANES = {
@@ -201,7 +201,7 @@ def _label_lines(label: str) -> list[str]:
             break
         taken = longer
     if not taken:
-        return [clean(text, columns=LABEL_COLUMNS)]
+        return [clean(text, columns=LABEL_COLUMNS - 2)]  # an id: digits are wide
     return [taken, clean(text[len(taken) :].strip(), columns=LABEL_COLUMNS)]
 
 
@@ -216,13 +216,12 @@ def _node(node: TraceNode, place: Place) -> SafeString:
     )
     drawn = format_html(
         '<title>{}</title><rect class="box" x="{}" y="{}" width="{}" height="{}" rx="6"/>'
-        '<text class="kind" x="{}" y="{}">{}</text><text class="time" x="{}" y="{}">{}</text>{}{}',
+        '<text class="kind" x="{}" y="{}">{}</text>{}{}',
         clean(" · ".join(word for word in words if word)),
         *(x, y, NODE_WIDTH, place.height),
         *(x + 10, y + 16, clean(_SHORT_KINDS.get(node.kind, node.kind), columns=KIND_COLUMNS)),
-        *(x + NODE_WIDTH - 10, y + 16, clean(node.time, columns=12)),
         labels,
-        _state(look, x + 10, y + place.height - 8) if node.state else "",
+        _foot(node, look, place),
     )
     inner = format_html('<a href="{}">{}</a>', _inside(node.href), drawn)
     return format_html(
@@ -232,10 +231,16 @@ def _node(node: TraceNode, place: Place) -> SafeString:
     )
 
 
-def _state(look: tones.Look, x: int, y: int) -> SafeString:
+def _foot(node: TraceNode, look: tones.Look, place: Place) -> SafeString:
+    """The state below the label and the time above it; the time below where there is no state."""
+    x, y, time = place.x + 10, place.y + place.height - 8, clean(node.time, columns=12)
+    if not node.state:
+        return format_html('<text class="kind" x="{}" y="{}">{}</text>', x, y, time)
     return format_html(
+        '<text class="time" x="{}" y="{}">{}</text>'
         '<g class="tone-{}"><g transform="translate({} {}) scale(.84)">'
         '<path fill-rule="evenodd" d="{}"/></g><text class="state" x="{}" y="{}">{}</text></g>',
+        *(place.x + NODE_WIDTH - 10, place.y + 16, time),
         look.tone,
         *(x, y - 9, tones.SHAPE_PATHS[look.shape]),
         *(x + 14, y, clean(look.word, columns=LABEL_COLUMNS)),

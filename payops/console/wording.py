@@ -60,6 +60,14 @@ PAYOUT_TURN = {
 }
 
 
+VALUES = {"psp_balance": "PSP balance", "command": "command line", "api": "API"}
+
+
+def value(kept: object) -> str:
+    """A value of a closed list as people say it."""
+    return VALUES.get(str(kept), str(kept).replace("_", " "))
+
+
 def state(value: str) -> str:
     return word_of(value)
 

@@ -12,8 +12,8 @@ from typing import Any
 from ledger import posting
 from payops.cases.models import Case
 from payops.cases.services import CaseRefused, Finding
-from payops.core import clock, ids
-from payops.flows import exception_steps, fx, payout_postings
+from payops.core import clock, ids, rates
+from payops.flows import exception_steps, payout_postings
 from payops.flows.payout import consequence_of
 from payops.flows.resolutions import RESOLUTIONS
 from payops.payments.models import Payout
@@ -173,7 +173,7 @@ def finding_of(payout: Payout, now: datetime, trace_id: str = "") -> Finding:
         f"{payout.failure_code or 'failure without a code'}",
         amount_minor=payout.amount_minor,
         currency=payout.currency,
-        reporting_minor=fx.reporting_minor(payout.amount, payout.book, now),
+        reporting_minor=rates.reporting_minor(payout.amount, payout.book, now),
         root_cause=cause.root_cause,
         disposition=cause.disposition,
         trace_id=trace_id,

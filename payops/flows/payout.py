@@ -17,12 +17,12 @@ from django.db import transaction
 from approvals import services as approvals
 from approvals.models import ApprovalRequest
 from ledger import posting
-from payops.core import ids, locks, messages, state
+from payops.core import ids, locks, messages, rates, state
 from payops.core.actors import Actor, service
 from payops.core.messages import News
 from payops.core.models import Person, ProviderAccount
 from payops.core.money import Money
-from payops.flows import fx, payout_postings
+from payops.flows import payout_postings
 from payops.payments.models import Beneficiary, Payout
 from payops.payments.services import next_submission_window
 
@@ -228,7 +228,7 @@ def _check_ask(ask: PayoutAsk, now: datetime) -> None:
         raise PayoutRefused("beneficiary and provider account belong to different books")
     if not ask.merchant_ref.strip() or not ask.reason.strip():
         raise PayoutRefused("a payout needs a reference and a reason")
-    if fx.reporting_minor(ask.amount, ask.account.book, now) is None:
+    if rates.reporting_minor(ask.amount, ask.account.book, now) is None:
         raise PayoutRefused(
             f"no rate of {ask.amount.currency} in {ask.account.book.reporting_currency} is known; "
             "the journal could not take the payout"

@@ -19,11 +19,11 @@ from compliance import gates
 from ledger import posting
 from payops.cases import services as cases
 from payops.cases.services import Finding
-from payops.core import clock, ids, locks, state
+from payops.core import clock, ids, locks, rates, state
 from payops.core.actors import service
 from payops.core.models import Message
 from payops.core.queues import Postpone, backoff
-from payops.flows import fx, intents, payout_postings
+from payops.flows import intents, payout_postings
 from payops.flows.payout import KIND, release_facts
 from payops.payments.models import Beneficiary, Intent, Payout, ProviderCall
 from payops.payments.services import expected_arrival, next_submission_window, open_holds
@@ -275,7 +275,7 @@ def _open(payout: Payout, rule: str, title: str, now: datetime) -> None:
             title=title,
             amount_minor=payout.amount_minor,
             currency=payout.currency,
-            reporting_minor=fx.reporting_minor(payout.amount, payout.book, now),
+            reporting_minor=rates.reporting_minor(payout.amount, payout.book, now),
         ),
         actor=ACTOR,
         now=now,

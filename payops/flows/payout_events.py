@@ -16,10 +16,10 @@ from django.db.models import Q
 from payops.cases import services as cases
 from payops.cases.models import Case
 from payops.cases.services import Finding, Line
-from payops.core import clock, ids, state
+from payops.core import clock, ids, rates, state
 from payops.core.messages import News
 from payops.core.queues import StructuralMismatch
-from payops.flows import fx, intents, payout_postings
+from payops.flows import intents, payout_postings
 from payops.flows.batch import Batch, CaseWork, EventWork
 from payops.flows.exception_plan import finding_of
 from payops.payments.models import Payout
@@ -262,7 +262,7 @@ def _differs(batch: Batch, work: EventWork, payout: Payout) -> bool:
         title=words,
         amount_minor=payout.amount_minor,
         currency=payout.currency,
-        reporting_minor=fx.reporting_minor(payout.amount, payout.book, batch.now),
+        reporting_minor=rates.reporting_minor(payout.amount, payout.book, batch.now),
         trace_id=work.event.trace_id,
     )
     batch.case_works.append(CaseWork(finding, [work.line("mismatch", words)]))

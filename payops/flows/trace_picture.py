@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from payops.core.money import Money
-from payops.core.roles import LABELS
+from payops.core.roles import LABELS, Role
 from payops.flows.trace_parts import (
     NOT_YET,
     Edge,
@@ -77,6 +77,9 @@ def _request_part(records: Records) -> Iterable[Node | Edge]:
         yield Edge(render("be", payout.beneficiary_id), payout.public_id, "is paid by")
         if payout.reissue_of_id:
             yield Edge(render("po", payout.reissue_of_id), payout.public_id, "re-issued as")
+    decided = defaultdict(list)
+    for decision in records.decisions:
+        decided[decision.request_id].append(decision)
     for request in records.approvals:
         yield Node(
             "Approval",
@@ -95,18 +98,18 @@ def _request_part(records: Records) -> Iterable[Node | Edge]:
             },
         )
         yield Edge(request.subject_id, request.public_id, "asked for")
-    for decision in records.decisions:
-        yield Node(
-            "Decision",
-            decision.public_id,
-            LABELS.get(decision.seat, decision.seat),
-            "APPROVED" if decision.verdict == "approve" else "REJECTED",
-            decision.created_at,
-            decision.reason,
-            "approval",
-            {"login": decision.login, "content_hash": decision.content_hash},
-        )
-        yield Edge(render("ap", decision.request_id), decision.public_id, "decided by")
+        for decision in decided[request.pk]:
+            yield Node(
+                "Decision",
+                decision.public_id,
+                LABELS[Role(decision.seat)],
+                "APPROVED" if decision.verdict == "approve" else "REJECTED",
+                decision.created_at,
+                decision.reason,
+                "approval",
+                {"login": decision.login, "content_hash": decision.content_hash},
+            )
+            yield Edge(render("ap", decision.request_id), decision.public_id, "decided by")
     for gate in records.gates:
         yield Node(
             "Gate decision",
@@ -173,7 +176,7 @@ def _event_part(records: Records) -> Iterable[Node | Edge]:
     events = event_by_receipt(records)
     for receipt in records.receipts:
         grouped[events.get(receipt.pk, receipt.public_id)].append(receipt)
-    references = {(r.account_id, r.provider_ref): r for r in records.money()}
+    told = {event.public_id: event for event in records.events}
     for event_id, receipts in grouped.items():
         first = receipts[0]
         good = sum(receipt.signature_ok for receipt in receipts)
@@ -189,21 +192,28 @@ def _event_part(records: Records) -> Iterable[Node | Edge]:
             {"sha256": sorted({receipt.sha256 for receipt in receipts}), "count": count},
         )
         yield Edge(receipts_id(event_id), event_id, "told of")
+        if event_id in told:
+            yield _event_node(told.pop(event_id))
+    yield from map(_event_node, told.values())
+    references = {(r.account_id, r.provider_ref): r for r in records.money()}
     for event in records.events:
-        facts = {"provider_event_id": event.provider_event_id, "attempts": event.attempts}
-        yield Node(
-            "Event",
-            event.public_id,
-            event.type,
-            event.state,
-            event.created_at,
-            event.outcome,
-            "event",
-            facts | {"trace_id": event.trace_id},
-        )
         row = references.get((event.account_id, event.object_id))
         if row is not None:
             yield Edge(reference_id(row), receipts_id(event.public_id), "sent")
+
+
+def _event_node(event: Any) -> Node:
+    facts = {"provider_event_id": event.provider_event_id, "attempts": event.attempts}
+    return Node(
+        "Event",
+        event.public_id,
+        event.type,
+        event.state,
+        event.created_at,
+        event.outcome,
+        "event",
+        facts | {"trace_id": event.trace_id},
+    )
 
 
 def _case_part(records: Records) -> Iterable[Node | Edge]:
@@ -234,6 +244,7 @@ def _case_part(records: Records) -> Iterable[Node | Edge]:
         )
         yield Edge(hold.case_id or render(*covered), hold.public_id, "holds")
     runs = {run.pk: run for run in records.runs}
+    earlier: dict[Any, str] = {}
     for step in records.steps:
         run = runs[step.run_id]
         yield Node(
@@ -246,7 +257,9 @@ def _case_part(records: Records) -> Iterable[Node | Edge]:
             "case",
             {"runbook": f"{run.runbook} {run.version}", "key": step.key},
         )
-        yield Edge(run.approval_id, f"step:{step.pk.hex}", "ran")
+        before = earlier.get(step.run_id, "")
+        yield Edge(before or run.approval_id, f"step:{step.pk.hex}", "then" if before else "ran")
+        earlier[step.run_id] = f"step:{step.pk.hex}"
     for ticket in records.tickets:
         label = f"{ticket.system} {ticket.number}"
         yield Node("Ticket", ticket.public_id, label, at=ticket.created_at, href_kind="ticket")

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from payops.core import clock
-from payops.core.roles import LABELS
+from payops.core.roles import LABELS, Role
 from payops.flows.trace_parts import (
     CHANGED,
     POSTED,
@@ -114,7 +114,7 @@ def _audit_lines(records: Records) -> Iterable[Line]:
 
 def _decision_lines(records: Records) -> Iterable[Line]:
     for row in records.decisions:
-        seat = LABELS.get(row.seat, row.seat)
+        seat = LABELS[Role(row.seat)]
         words = f"{row.verdict} as {seat} on {render('ap', row.request_id)}: {row.reason}"
         yield Line(row.created_at, "decision", row.public_id, row.login, words, (WHO, WHY))
 

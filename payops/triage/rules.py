@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 
 from payops.cases import advice
 from payops.cases.models import Case
+from payops.cases.rules import CASE_RULES
 from payops.core import ids
 from payops.core.models import Message
+from payops.core.money import Money
+from payops.payments.models import Payout
+from payops.webhooks.models import Delivery, ProviderEvent
 
 ENGINE = "rules"
-VERSION = "1"
+VERSION = "2"
+PAYOUT_FAILURE = "payout_failure"
 
 CAUSES = {
     "bank_rejection": "likely bank rejection; verify the beneficiary's details before any re-issue",
@@ -49,23 +55,88 @@ def advise(batch: list[Message], now: datetime) -> None:
             version=VERSION,
             input_hash=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
             input_facts=facts,
-            summary=_summary(case, facts),
-            likely_cause=CAUSES.get(case.root_cause, CAUSES["unknown"]),
-            next_step=NEXT_STEPS.get(case.disposition, NEXT_STEPS[""]),
+            summary=_summary(facts),
+            likely_cause=_likely_cause(facts),
+            next_step=_next_step(facts),
             now=now,
         )
 
 
 def _facts(case: Case) -> dict[str, Any]:
-    entries = case.entries.order_by("created_at", "pk").values_list("kind", "text")
+    entries = list(
+        case.entries.order_by("created_at", "pk").values_list("kind", "text", "refers_to")[:50]
+    )
+    amount = "" if case.amount_minor is None else str(Money(case.amount_minor, case.currency))
     return {
         "rule": case.rule,
         "root_cause": case.root_cause,
         "disposition": case.disposition,
         "priority": case.priority,
-        "timeline": [list(entry) for entry in entries[:50]],
+        "amount": amount,
+        "deliveries": _deliveries({case.subject_id, *(entry[2] for entry in entries)}),
+        "timeline": [[kind, text] for kind, text, _ in entries],
+        **_payout_facts(case),
     }
 
 
-def _summary(case: Case, facts: dict[str, Any]) -> str:
-    return f"{case.title}. {len(facts['timeline'])} entries on the timeline so far."
+def _payout_facts(case: Case) -> dict[str, Any]:
+    """What failed, and how long after it was paid or sent; nothing for other cases."""
+    if not case.subject_id.startswith("po_"):
+        return {}
+    payout = Payout.objects.get(pk=ids.parse(case.subject_id, "po")[1])
+    was_paid = payout.exception_from == Payout.State.PAID
+    since = payout.paid_at if was_paid else payout.initiated_at
+    failed_at = payout.failed_at or case.created_at
+    after_s = int((failed_at - since).total_seconds()) if since else -1
+    return {
+        "failure_code": payout.failure_code,
+        "was_paid": was_paid,
+        "failed_after_s": after_s if after_s >= 0 else None,
+    }
+
+
+def _deliveries(named: set[str]) -> int:
+    """How often the provider has told the events the case names, so far."""
+    keys = [ids.parse(name, "ev")[1] for name in named if name.startswith("ev_")]
+    told = Q()
+    for event in ProviderEvent.objects.filter(pk__in=keys):
+        told |= Q(account_id=event.account_id, dedupe_key=event.dedupe_key)
+    return Delivery.objects.filter(told).count() if told else 0
+
+
+def _summary(facts: dict[str, Any]) -> str:
+    """One sentence: what happened, how long after, what is at stake, how often we were told."""
+    told = f"{facts['deliveries']} webhook deliver{'y' if facts['deliveries'] == 1 else 'ies'}"
+    said = f", told in {told} so far" if facts["deliveries"] else ""
+    stake = f"; {facts['amount']} is at stake" if facts["amount"] else ""
+    if facts["rule"] != PAYOUT_FAILURE or "failure_code" not in facts:
+        return f"{CASE_RULES[facts['rule']].words}{said}{stake}."
+    code = f" with the code {facts['failure_code']}" if facts["failure_code"] else ""
+    return f"The provider failed it{code}{_after(facts)}{said}{stake}."
+
+
+def _after(facts: dict[str, Any]) -> str:
+    said = "it had reported it as paid" if facts["was_paid"] else "it was sent"
+    if facts["failed_after_s"] is None:
+        return f" after {said}" if facts["was_paid"] else ""
+    return f" {_span(timedelta(seconds=facts['failed_after_s']))} after {said}"
+
+
+def _span(span: timedelta) -> str:
+    minutes, hours = int(span.total_seconds()) // 60, int(span.total_seconds()) // 3600
+    for count, unit in ((span.days, "day"), (hours, "hour"), (minutes, "minute")):
+        if count:
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return "less than a minute"
+
+
+def _likely_cause(facts: dict[str, Any]) -> str:
+    if facts["rule"] == PAYOUT_FAILURE:
+        return CAUSES.get(facts["root_cause"], CAUSES["unknown"])
+    return f"not known yet; look at {CASE_RULES[facts['rule']].evidence}"
+
+
+def _next_step(facts: dict[str, Any]) -> str:
+    if facts["rule"] == PAYOUT_FAILURE:
+        return NEXT_STEPS.get(facts["disposition"], NEXT_STEPS[""])
+    return CASE_RULES[facts["rule"]].next_step

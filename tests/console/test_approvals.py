@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from approvals.models import ApprovalDecision, ApprovalRequest
 from payops.cases.models import Case
+from payops.console.reads.approval_file import facts_of_request, technical_facts
 from payops.core import clock
 from payops.core.models import AuditEvent, Evidence
 from payops.flows import case_work
@@ -306,6 +307,32 @@ def test_decision_names_the_documents_that_were_ticked():
     recorded = ApprovalDecision.objects.get(request=approval).evidence
     assert {"document": document.filename, "sha256": document.sha256} in recorded
     assert len(recorded) == 2
+
+
+def test_facts_name_the_payee_and_the_account_first_and_fold_the_technical_ones():
+    release, (_, case) = asked(), failed_payout(merchant_ref="P-10492")
+    approval = builders.approval_of(proposed(case, resolution="request_details"))
+    seller = builders.seller()
+    name = f"{seller.name} ({seller.reference})"
+
+    told = [
+        [(fact.label, fact.value) for fact in facts_of_request(each)]
+        for each in (release, approval)
+    ]
+    folded = [{fact.label: fact.value for fact in technical_facts(release)}]
+    page = text_of(browser("marco").get(f"/approvals/{release.public_id}/"))
+
+    for facts in told:
+        assert facts[1:3] == [("Beneficiary", name), ("Bank account", seller.bank_masked)]
+    assert folded[0]["Funded from"] == "PSP balance"
+    assert folded[0]["Beneficiary id"] == seller.public_id
+    assert folded[0]["Bank details (keyed hash)"] == release.facts["bank_hash"]
+    kept = release.facts.keys() - {"amount_minor", "currency", "reissue_of"}
+    assert len(told[0]) + len(folded[0]) == 3 + len(kept)
+    top, details = page.split("<details", 1)
+    assert seller.name in top
+    assert release.facts["bank_hash"] not in top
+    assert release.facts["bank_hash"] in details
 
 
 def test_case_decision_runs_the_runbook_and_the_case_shows_its_steps():

@@ -65,20 +65,37 @@ def test_every_picture_has_a_name(index):
     assert (titles or [root.get("aria-label")])[0] == "Open by age"
 
 
-def test_chain_runs_left_to_right_and_sources_stand_next_to_their_target():
-    nodes = [TraceNode(key, key, key) for key in ("receipt", "event", "payout", "payment", "case")]
-    edges = [
-        TraceEdge("receipt", "event"),
-        TraceEdge("event", "payout"),
-        TraceEdge("payment", "payout"),
-        TraceEdge("payout", "case"),
-    ]
+def test_chain_stands_in_lanes_by_kind_trimmed_to_its_first_node():
+    kinds = ("ERP export", "Event", "Payout", "Decision", "Receipts", "Case", "Journal entry")
+    root = chain([TraceNode(kind, kind, kind) for kind in kinds], [])
 
-    places = dict(zip((n.key for n in nodes), boxes(chain(nodes, edges)), strict=True))
+    places = dict(zip(kinds, boxes(root), strict=True))
 
+    lanes = ["Request", "Approval", "Provider events", "Case and runbook", "Journal"]
+    assert texts(root, "lane") == [*lanes, "Match and export"]
     columns = sorted({x for x, _ in places.values()})
-    assert [columns.index(places[key][0]) for key in places] == [0, 1, 2, 1, 3]
-    assert places["event"][1] != places["payment"][1]
+    assert [columns.index(places[kind][0]) for kind in kinds] == [5, 2, 0, 1, 2, 3, 4]
+    assert {y for _, y in places.values()} == {24, 24 + 56 + 10}
+    assert places["Event"][1] < places["Receipts"][1]
+
+
+def test_a_chain_of_every_lane_fits_the_page_and_unknown_kinds_stand_last():
+    kinds = [lane_kinds[0] for lane_kinds in svg.LANES.values() if lane_kinds]
+
+    root = chain([TraceNode(kind, kind, "x") for kind in ["Comet", *kinds]], [])
+
+    assert texts(root, "lane")[-1] == "Other"
+    assert int(chain([TraceNode(k, k, "x") for k in kinds], []).get("width", "")) == 1136
+    assert max(boxes(root))[0] == boxes(root)[0][0]
+
+
+def test_edges_are_drawn_before_the_boxes_that_cover_them():
+    nodes = [TraceNode(key, kind, key) for key, kind in (("a", "Case"), ("b", "Payout"))]
+
+    root = chain(nodes, [TraceEdge("a", "b"), TraceEdge("b", "a")])
+
+    drawn = [g.get("class") for g in root if g.tag == "g"]
+    assert drawn == ["edge", "edge", "node", "node"]
 
 
 def test_cycle_and_dangling_edges_do_not_hang_or_break_the_picture():
@@ -128,12 +145,22 @@ def test_state_is_a_word_and_a_shape():
     ]
 
 
-def test_long_labels_are_cut_and_whole_in_the_title():
-    label = "Very long beneficiary name that goes on"
-
+@pytest.mark.parametrize(
+    ("label", "lines"),
+    [
+        ("P-10492", ["P-10492"]),
+        ("Release P-10492", ["Release P-10492"]),
+        (
+            "Very long beneficiary name that goes on",
+            ["Very long", "beneficiary name\u2026"],
+        ),
+        ("re_1234567890123456789", ["re_12345678901\u2026"]),
+    ],
+)
+def test_long_labels_break_once_are_cut_and_whole_in_the_title(label: str, lines: list[str]):
     root = chain([TraceNode("a", "Payout", label)], [])
 
-    assert texts(root, "label") == ["Very long beneficia\u2026"]
+    assert texts(root, "label") == lines
     assert label in "".join(e.text or "" for e in root.iter("title"))
 
 
@@ -167,3 +194,11 @@ def test_meter_stays_within_its_track(percent, width):
     root = parsed(svg.meter(percent=percent, tone="warn", label="t"))
 
     assert [r.get("width") for r in root.iter("rect")] == ["100", width]
+
+
+def test_a_record_without_a_state_says_its_time_where_the_state_would_stand():
+    plain = chain([TraceNode("a", "Ticket", "T-1", time="11-20 12:10")], [])
+    stated = chain([TraceNode("a", "Case", "C", state="OPEN", time="11-20 12:10")], [])
+
+    assert (texts(plain, "kind"), texts(plain, "time")) == (["Ticket", "11-20 12:10"], [])
+    assert (texts(stated, "kind"), texts(stated, "time")) == (["Case"], ["11-20 12:10"])

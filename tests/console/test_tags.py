@@ -10,7 +10,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from payops.console import tones
-from payops.console.templatetags import payops_tags
+from payops.console.templatetags import payops_tags, work_tags
 from payops.core.money import Money, MoneyError
 
 NOW = datetime(2026, 3, 4, 14, 22, 31, tzinfo=UTC)
@@ -189,3 +189,17 @@ def test_pretty_json_survives_any_body():
     assert payops_tags.pretty_json("[" * 5000) == "[" * 5000
     assert payops_tags.pretty_json("x" * 200_001).endswith("cut at 200,000 characters")
     assert "<script>" not in render("{{ body|pretty_json }}", body={"a": HOSTILE})
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        ("StructuralMismatch: no such payout: P-1", "no such payout: P-1"),
+        ("ValueError: ", "ValueError: "),
+        ("HTTP: 500", "HTTP: 500"),
+        ("unreadable: not JSON", "unreadable: not JSON"),
+        ("", ""),
+    ],
+)
+def test_an_error_begins_with_its_reason_not_with_a_class(kept, shown):
+    assert work_tags.reason_first(kept) == shown

@@ -71,6 +71,18 @@ def test_my_work_shows_what_waits_for_each_role_with_its_worth():
     assert "What you asked for, still open" in amara
 
 
+def test_an_agent_sees_every_open_case_nobody_owns_and_no_tile_of_nothing():
+    _, case = failed_payout()
+
+    amara = text_of(browser("amara").get("/"))
+
+    assert f"/cases/{case.public_id}/" in amara
+    assert "Open cases nobody owns" in amara
+    assert "Your cases" in amara
+    assert "Payouts with unknown outcome" not in amara
+    assert "Overdue, all" not in amara
+
+
 def test_my_work_of_somebody_without_a_role_or_without_work_says_so():
     assert "You hold no role yet" in text_of(browser("root").get("/"))
     assert "Nothing waits for you" in text_of(browser("sofia").get("/"))

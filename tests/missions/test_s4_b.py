@@ -111,7 +111,7 @@ def test_s4_b_a_reversal_is_followed_to_who_which_what_and_why() -> None:
     changed = told["Which event changed its state?"]
     assert f"IN_TRANSIT to PAID by {paid.public_id}" in changed
     assert f"PAID to EXCEPTION by {failure.public_id}" in changed
-    assert "EXCEPTION to RETURNED by payout-exception" in changed
+    assert "EXCEPTION to RETURNED by PayOps, payout exceptions" in changed
     assert told["What was posted?"] == "; ".join(
         f"{entry.event_class} ({entry.public_id})"
         for entry in JournalEntry.objects.order_by("created_at", "id")

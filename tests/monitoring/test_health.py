@@ -27,6 +27,7 @@ def test_ready_names_every_part_and_needs_no_session():
     assert set(said["parts"]) == {
         "database",
         "broker",
+        "books",
         "migrations",
         "audit",
         "lanes",

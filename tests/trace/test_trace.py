@@ -121,7 +121,7 @@ def test_the_story_tells_all_twelve_receipts_in_order_and_who_did_what(story: St
     decided = [(line.who, line.words) for line in lines if line.kind == "decision"]
     assert decided[-1] == (
         "fatima",
-        f"approve as compliance on {story.resolution.public_id}: checked against the order",
+        f"approve as Compliance on {story.resolution.public_id}: checked against the order",
     )
     posted = [line.words for line in lines if line.kind == "entry"]
     assert posted[-1].startswith("posted payout.returned on ")
@@ -132,12 +132,13 @@ def test_the_answers_are_those_auditors_ask_for(story: Story) -> None:
 
     assert answers["Who triggered it?"].words == "payout.requested by amara"
     changed = answers["Which event changed its state?"]
+    assert changed.words.startswith("DRAFT (new) by amara; ")
     assert f"PAID to EXCEPTION by {story.event.public_id}" in changed.words
     assert changed.refers_to == (story.event.public_id,)
     assert answers["What was posted?"].refers_to == tuple(e.public_id for e in story.entries)
     assert answers["What was exported?"].words == "nothing yet: no export has been made"
     assert answers["Why this status?"].words.startswith("EXCEPTION since ")
-    assert answers["Why this status?"].words.endswith("by payouts")
+    assert answers["Why this status?"].words.endswith("by PayOps, payouts")
 
 
 def test_a_reissue_and_its_original_are_one_chain(story: Story) -> None:

@@ -15,22 +15,28 @@ from approvals.eligibility import Eligibility, Standing
 from approvals.models import ApprovalDecision, ApprovalRequest, PolicyVersion
 from approvals.policies import KIND_LABELS, Policy, parse, policy_of
 from approvals.tiers import band_words, seat_words
+from payops.console import wording
 from payops.console.formats import Fact, address_of
 from payops.console.reads.case_file import Document, documents_of
 from payops.console.reads.previews import Preview, preview_of
 from payops.console.templatetags.payops_tags import money_text
+from payops.core.ids import parse as parse_id
 from payops.core.models import Person
 from payops.core.money import Money
 from payops.core.roles import LABELS, Role
 from payops.flows.resolutions import RESOLUTIONS
+from payops.payments.models import Beneficiary
 
 HIDDEN_FACTS = frozenset({"sealed", "rules", "key_hash", "amount_minor", "currency"})
 FACT_LABELS = {
     "merchant_ref": "Our reference",
     "bank_hash": "Bank details (keyed hash)",
     "bank_hash_before": "Bank details before (keyed hash)",
-    "bank_masked": "Account",
-    "bank_masked_before": "Account before",
+    "bank_masked": "Bank account",
+    "bank_masked_before": "Bank account before",
+    "beneficiary": "Beneficiary id",
+    "funding": "Funded from",
+    "source": "Asked through",
     "hold_beneficiary": "Hold every payout of the beneficiary",
     "template": "Journal template",
     "template_variant": "Template variant",
@@ -53,9 +59,9 @@ FACTS_ORDER = (
     "merchant_ref",
     "payout",
     "beneficiary",
-    "account",
     "bank_masked_before",
     "bank_masked",
+    "account",
     "hold_beneficiary",
     "failure_code",
     "reissue_of",
@@ -66,7 +72,18 @@ FACTS_ORDER = (
     "template_variant",
     "runbook",
 )
-ASKED_THROUGH = {"browser": "in the browser", "api": "through the API", "worker": "by a flow"}
+# What the hash covers too, but nobody decides by.
+TECHNICAL_FACTS = frozenset(
+    {"beneficiary", "bank_hash", "bank_hash_before", "content_hash", "person_id", "funding"}
+    | {"source", "template", "template_variant", "template_version", "runbook", "version"}
+)
+WORDED_FACTS = frozenset({"funding", "source", "template_variant"})
+ASKED_THROUGH = {
+    "browser": "in the browser",
+    "api": "through the API",
+    "worker": "by a flow",
+    "command": "on the command line",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +126,7 @@ class ApprovalFile:
     mine: Eligibility
     kind_label: str
     facts: list[Fact]
+    technical: list[Fact]
     seats: list[Seat]
     policy_rows: list[PolicyRow]
     conditions: list[str]
@@ -151,6 +169,7 @@ def approval_file(request: ApprovalRequest, person: Person, now: datetime) -> Ap
         mine=mine,
         kind_label=kind_label(request.kind),
         facts=facts_of_request(request),
+        technical=technical_facts(request),
         seats=_seats(at, mine.seats),
         policy_rows=_policy_rows(policy, at, request.book.reporting_currency),
         conditions=_conditions(policy),
@@ -204,16 +223,42 @@ def may_undo(at: Standing, person_id: UUID) -> bool:
 
 
 def facts_of_request(request: ApprovalRequest) -> list[Fact]:
-    """Every fact the hash covers, the telling ones first; sealed content is shown by its hash."""
+    """The facts people decide by, whom it concerns first; `technical_facts` has the others."""
     shown = []
     if request.amount_minor is not None:
         shown.append(Fact("Amount", request.amount_minor, "money", currency=request.currency))
+    payee = _payee(request)
+    shown += payee
+    done = HIDDEN_FACTS | TECHNICAL_FACTS | ({"bank_masked"} if len(payee) > 1 else set())
     told = {v for n, v in request.facts.items() if n not in HIDDEN_FACTS and isinstance(v, str)}
     if (href := address_of(request.subject_id)) and request.subject_id not in told:
         shown.append(Fact("About", request.subject_id, "id", href))
     for name in sorted(request.facts, key=_place):
-        if name not in HIDDEN_FACTS:
+        if name not in done:
             shown += _facts(name, request.facts[name])
+    return shown
+
+
+def technical_facts(request: ApprovalRequest) -> list[Fact]:
+    """The rest of what the hash covers; sealed content is shown by its hash."""
+    names = sorted(TECHNICAL_FACTS & request.facts.keys(), key=_place)
+    return [fact for name in names for fact in _facts(name, request.facts[name])]
+
+
+def _payee(request: ApprovalRequest) -> list[Fact]:
+    """The seller by name, and the account: as asked, or while its hash is still the asked one."""
+    facts = request.facts
+    public_id = str(facts.get("beneficiary", ""))
+    if not public_id.startswith("be_"):
+        return []
+    seller = Beneficiary.objects.get(pk=parse_id(public_id, "be")[1])
+    name = f"{seller.name} ({seller.reference})"
+    shown = [Fact("Beneficiary", name, "link", address_of(public_id))]
+    masked = facts.get("bank_masked", "")
+    if not masked and facts.get("bank_hash") == seller.bank_hash:
+        masked = seller.bank_masked
+    if masked and "bank_masked_before" not in facts:
+        shown.append(Fact(FACT_LABELS["bank_masked"], masked))
     return shown
 
 
@@ -241,6 +286,8 @@ def _facts(name: str, value: Any) -> list[Fact]:
 def _fact(label: str, name: str, value: Any) -> Fact:
     if name == "resolution" and value in RESOLUTIONS:
         return Fact(label, RESOLUTIONS[value].label)
+    if name in WORDED_FACTS:
+        return Fact(label, wording.value(value))
     if name == "role":
         return Fact(label, LABELS.get(value, value))
     if name.startswith("bank_hash") or name in ("content_hash", "person_id"):

@@ -267,7 +267,8 @@ def dead_controls(book: Book) -> list[Control]:
 def dead(book: Book, wanted: Filters) -> QuerySet[ProviderEvent]:
     rows = ProviderEvent.objects.filter(book=book, state=State.DEAD).select_related("account")
     if wanted["error"]:
-        rows = rows.filter(last_error__startswith=wanted["error"])
+        named = Q(last_error__contains=f": {wanted['error']}")
+        rows = rows.filter(named | Q(last_error__startswith=wanted["error"]))
     if wanted["kind"]:
         rows = rows.filter(failure_kind=wanted["kind"])
     return rows.filter(account_q(wanted["provider"]))

@@ -28,6 +28,8 @@ from payops.webhooks.models import ProviderEvent
 
 ROWS_MAX = 12
 CURRENCIES_MAX = 3
+QUEUE_OF_ROLE = "Queue of your role, nobody's yet"
+QUEUE_OF_ALL = "Open cases nobody owns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Work:
     approvals_more: int = 0
     mine: list[Case] = field(default_factory=list)
     queue: list[Case] = field(default_factory=list)
+    queue_title: str = QUEUE_OF_ROLE
     queue_url: str = ""
     asked: list[QueueItem] = field(default_factory=list)
     decides: bool = False
@@ -74,11 +77,8 @@ def my_work(
     if Act.MANAGE_ACCESS in acts:
         access = [i for i in items if i.request.book.is_system]
         oldest = min((i.request.created_at for i in access), default=None)
-        work.tiles.append(
-            Tile(
-                "Access requests open", str(len(access)), _old(oldest, now), "/approvals/?show=all"
-            )
-        )
+        said = _old(oldest, now)
+        _if_any(work, Tile("Access requests open", str(len(access)), said, "/approvals/?show=all"))
     return work
 
 
@@ -102,15 +102,17 @@ def _cases(work: Work, person_id: UUID, roles: frozenset[Role], book: Book, now:
     rules = [rule.key for rule in CASE_RULES.values() if rule.owner_role in roles]
     mine = waiting.filter(owner_id=person_id)
     queue = waiting.filter(owner=None, rule__in=rules) if rules else waiting.none()
+    if Role.OPS_AGENT in roles:  # no rule is an agent's own: they take up whatever lies there
+        queue, work.queue_title = waiting.filter(owner=None), QUEUE_OF_ALL
     work.mine = list(mine.order_by("due_at", "pk")[:ROWS_MAX])
     work.queue = list(queue.order_by("due_at", "pk")[:ROWS_MAX])
     work.queue_url = "/cases/?owner=none"
     work.tiles += [
         _cases_tile("Your cases", mine, "/cases/?owner=me", now),
-        _cases_tile("Queue of your role, nobody's yet", queue, work.queue_url, now),
+        _cases_tile(work.queue_title, queue, work.queue_url, now),
     ]
     late = waiting.filter(overdue(now))
-    work.tiles.append(_cases_tile("Overdue, all", late, "/cases/?overdue=1", now, bad=True))
+    _if_any(work, _cases_tile("Overdue, all", late, "/cases/?overdue=1", now, bad=True))
 
 
 def _cases_tile(label: str, rows: Any, href: str, now: datetime, *, bad: bool = False) -> Tile:
@@ -139,23 +141,24 @@ def _role_tiles(work: Work, acts: frozenset[Act], book: Book, now: datetime) -> 
         ):
             count = still[state]
             href = f"/payouts/?state={state.upper()}"
-            words = detail if count else ""
-            work.tiles.append(Tile(label, str(count), words, href, "warn" if count else "good"))
+            _if_any(work, Tile(label, str(count), detail, href, "warn"))
     if Act.REDRIVE_EVENT in acts:
         dead = ProviderEvent.objects.filter(book=book, state=ProviderEvent.State.DEAD).aggregate(
             count=Count("pk"), oldest=Min("first_failed_at")
         )
-        tone = "bad" if dead["count"] else "good"
-        work.tiles.append(
-            Tile(
-                "Dead letters", str(dead["count"]), _old(dead["oldest"], now), "/inbox/dead/", tone
-            )
-        )
+        said = _old(dead["oldest"], now)
+        _if_any(work, Tile("Dead letters", str(dead["count"]), said, "/inbox/dead/", "bad"))
     if Act.VIEW_AUDIT in acts and not work.works and not work.decides:
         last = AuditEvent.objects.order_by("-created_at").values_list("created_at", flat=True)
         newest = last.first()
         said = f"newest {span_text(now - newest)} ago" if newest else ""
         work.tiles.append(Tile("Audit trail", "Open", said, "/audit/", "info"))
+
+
+def _if_any(work: Work, tile: Tile) -> None:
+    """What somebody only watches is shown while there is something to see."""
+    if tile.value != "0":
+        work.tiles.append(tile)
 
 
 def worth(sums: Iterable[tuple[str, int]]) -> str:

@@ -25,9 +25,11 @@ from payops.core.models import ApiKey, Book, Person, ProviderAccount, Rate, Role
 from payops.core.roles import Act
 from payops.devstack.seed.people import PEOPLE
 from payops.payments.models import Beneficiary
+from payops.webhooks.models import Secret
 from payops.webhooks.secrets import add_secret
 
 HELD_SINCE = timedelta(days=60)
+SYSTEM = "shop-backend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,14 @@ RATES = {"USD": "0.9210", "GBP": "1.1700", "JPY": "0.0061", "KWD": "3.0000"}
 
 
 def seed_base(*, now: datetime, password: str, api_key: str) -> dict[str, object]:
-    """Create what is missing; answers {"people": {...}, "api_key": ...} for stack.json."""
+    """Create what is missing; answers {"people": {...}, "api_key": ...} for stack.json.
+
+    A password or key that an earlier run made is null in the answer: only its hash is known here.
+    """
     actor = service("bootstrap", channel="command")
     with transaction.atomic(durable=True):
         system, book = _books(now)
+        known = set(User.objects.values_list("username", flat=True))
         _people(system, actor, now, password)
         accounts = _accounts(book, now)
         _rates(now)
@@ -68,14 +74,17 @@ def seed_base(*, now: datetime, password: str, api_key: str) -> dict[str, object
             seed_policies(each, now - HELD_SINCE)
         _secrets(accounts, now)
         _sellers(book, now)
-        _api_key(book, api_key)
+        is_new_key = _api_key(book, api_key)
     return {
         "people": {
-            login: {"password": password, "roles": [role.value for role in seat.roles]}
+            login: {
+                "password": None if login in known else password,
+                "roles": [role.value for role in seat.roles],
+            }
             for seat in PEOPLE
             for login in seat.logins
         },
-        "api_key": api_key,
+        "api_key": api_key if is_new_key else None,
     }
 
 
@@ -155,7 +164,7 @@ def _secrets(accounts: list[ProviderAccount], now: datetime) -> None:
     for account in accounts:
         name = f"PAYOPS_SEED_WEBHOOK_SECRET_{account.provider}_{account.slug}".upper()
         value = os.environ.get(name, "")
-        if value:
+        if value and not Secret.objects.filter(account=account).exists():
             add_secret(account=account, value=value, now=now)
 
 
@@ -184,15 +193,17 @@ def _sellers(book: Book, now: datetime) -> None:
         )
 
 
-def _api_key(book: Book, api_key: str) -> None:
-    digest = hashlib.sha256(api_key.encode()).hexdigest()
-    if not ApiKey.objects.filter(key_hash=digest).exists():
-        ApiKey.objects.create(
-            book=book,
-            system="shop-backend",
-            key_hash=digest,
-            acts=[Act.REQUEST_PAYOUT.value, Act.VIEW_BOOKS.value],
-        )
+def _api_key(book: Book, api_key: str) -> bool:
+    """The demo's one internal system; True when its key was made now."""
+    if ApiKey.objects.filter(book=book, system=SYSTEM).exists():
+        return False
+    ApiKey.objects.create(
+        book=book,
+        system=SYSTEM,
+        key_hash=hashlib.sha256(api_key.encode()).hexdigest(),
+        acts=[Act.REQUEST_PAYOUT.value, Act.VIEW_BOOKS.value],
+    )
+    return True
 
 
 def fresh_api_key() -> str:
