@@ -69,7 +69,7 @@ def _payments(provider: Provider, say: Say) -> None:
             platform_fee=amount // 10,
         )
     wait_until(lambda: Payment.objects.count() >= before + len(PAYMENTS), "payments captured")
-    say(f"   {len(PAYMENTS)} payments captured, each in one journal entry (and one for the fee)")
+    say(f"   {len(PAYMENTS)} payments captured, each posted once")
 
 
 def _payout(provider: Provider, say: Say) -> None:
