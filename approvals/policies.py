@@ -60,7 +60,6 @@ FIXED: dict[str, tuple[str, ...]] = {
     "policy_change": (FINANCE, TREASURY),
     "dead_letter_discard": (FINANCE,),
     "payout_not_sent": (FINANCE, TREASURY),
-    "hold_release_compliance": (COMPLIANCE,),
 }
 KIND_LABELS = {
     "payout_exception": "Payout exception",
@@ -74,7 +73,6 @@ KIND_LABELS = {
     "policy_change": "Policy change",
     "dead_letter_discard": "Dead-letter discard",
     "payout_not_sent": "Payout declared not sent",
-    "hold_release_compliance": "Release of a compliance hold",
 }
 
 

@@ -61,7 +61,6 @@ PSP = {
 }
 HTTP_ALLOW = frozenset(filter(None, os.environ.get("PAYOPS_HTTP_ALLOW", "").split(",")))
 EMAIL_URL = os.environ.get("PAYOPS_EMAIL_URL", "")
-EMAIL_FROM = os.environ.get("PAYOPS_EMAIL_FROM", "payops@localhost")
 
 INSTALLED_APPS = [
     "payops.core",

@@ -1,7 +1,8 @@
 """Encryption at rest: data keys per book and scope, wrapped by a versioned master key (SE-2).
 
-Rotating the master key re-wraps data keys; erasing a data key makes its rows unreadable while the
-rows and their hashes stay. Ciphertext is nonce (12 bytes) + AES-256-GCM output.
+A new master version wraps new data keys while older versions still open theirs; erasing a data key
+makes its rows unreadable while the rows and their hashes stay. Ciphertext is nonce (12 bytes) and
+AES-256-GCM output.
 """
 
 from __future__ import annotations
@@ -59,16 +60,6 @@ def seal(key: DataKey, plain: bytes) -> bytes:
 def open_sealed(key: DataKey, ciphertext: bytes | memoryview) -> bytes:
     sealed = bytes(ciphertext)
     return _cipher(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], None)
-
-
-def rewrap(key: DataKey) -> None:
-    """Wrap a data key under the newest master key; what it sealed stays as it is."""
-    plain = _unwrap(key.scope, key.master_version, bytes(key.wrapped))
-    key.master_version = max(master_keys())
-    nonce = os.urandom(NONCE_BYTES)
-    cipher = AESGCM(master_keys()[key.master_version])
-    key.wrapped = nonce + cipher.encrypt(nonce, plain, key.scope.encode())
-    key.save(update_fields=["master_version", "wrapped"])
 
 
 def keyed_hash(text: str) -> str:

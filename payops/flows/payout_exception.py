@@ -52,9 +52,9 @@ def propose(
 ) -> ApprovalRequest:
     """Ask for the decision. Raises CaseRefused with every objection."""
     with transaction.atomic(durable=True):
-        seller = payout_of(Case.objects.get(pk=case_id)).beneficiary_id
-        locks.row(Beneficiary, seller)
-        payout = locks.row(Payout, payout_of(Case.objects.get(pk=case_id)).pk)
+        peek = payout_of(Case.objects.get(pk=case_id))
+        locks.row(Beneficiary, peek.beneficiary_id)
+        payout = locks.row(Payout, peek.pk)
         case = locks.row(Case, case_id)
         plan = preview(case=case, resolution=resolution, hold_beneficiary=hold_beneficiary, now=now)
         if plan.refusals:
