@@ -104,7 +104,10 @@
       focusSearch();
       return;
     }
-    const typing = event.target.closest("input, select, textarea, [contenteditable], dialog");
+    // A dialog that just closed keeps the focus until the next frame; nobody types in it any more.
+    const closed = event.target.closest("dialog:not([open])");
+    const typing = !closed
+      && event.target.closest("input, select, textarea, [contenteditable], dialog");
     if (withControl || event.altKey || typing || stored(KEYS_OFF)) return;
     const act = singleKeys[event.key];
     if (act) { event.preventDefault(); act(); }
