@@ -57,7 +57,12 @@ PSP = {
         "base_url": os.environ.get(f"PAYOPS_PSP_{provider.upper()}_URL", default_url),
         "api_key": os.environ.get(f"PAYOPS_PSP_{provider.upper()}_KEY", ""),
     }
-    for provider, default_url in (("stripe", "https://api.stripe.com"), ("standard", ""))
+    for provider, default_url in (
+        ("stripe", "https://api.stripe.com"),
+        ("adyen", ""),
+        ("paypal", "https://api-m.paypal.com"),
+        ("standard", ""),
+    )
 }
 HTTP_ALLOW = frozenset(filter(None, os.environ.get("PAYOPS_HTTP_ALLOW", "").split(",")))
 EMAIL_URL = os.environ.get("PAYOPS_EMAIL_URL", "")

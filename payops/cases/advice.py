@@ -29,6 +29,13 @@ class Recommendation(Record):
     summary = models.TextField()
     likely_cause = models.TextField()
     next_step = models.TextField()
+    # The resolution it would choose, as a word of the resolutions table; "" when none.
+    suggests = models.CharField(max_length=48, blank=True, default="")
+    model = models.CharField(max_length=120, blank=True, default="")
+    prompt_version = models.CharField(max_length=24, blank=True, default="")
+    answer = models.TextField(blank=True, default="")
+    took_ms = models.PositiveIntegerField(default=0)
+    cost_micros = models.PositiveIntegerField(default=0)
 
     class Meta:
         app_label = "cases"

@@ -260,3 +260,40 @@ class LocalMessage(Record):
             models.UniqueConstraint(fields=["book", "correlation_id"], name="local_message_once")
         ]
         indexes = [models.Index(fields=["book", "-created_at"], name="local_message_recent")]
+
+
+class Dispatch(Record):
+    """A ticket or message on its way to a system outside, once per connector and correlation id.
+
+    `unknown`: it may have arrived; a ticket is searched for first, a message waits for policy.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "PENDING"
+        SENT = "SENT"
+        UNKNOWN = "UNKNOWN"
+        REFUSED = "REFUSED"
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    connector = models.CharField(max_length=24)
+    correlation_id = models.CharField(max_length=160)
+    case = models.ForeignKey(Case, PROTECT, null=True, related_name="+")
+    ticket = models.ForeignKey(LocalTicket, PROTECT, null=True, related_name="+")
+    message = models.ForeignKey(LocalMessage, PROTECT, null=True, related_name="+")
+    recipient = models.CharField(max_length=200, blank=True, default="")
+    state = models.CharField(max_length=16, choices=State, default=State.PENDING)
+    attempts = models.PositiveIntegerField(default=0)
+    external_ref = models.CharField(max_length=160, blank=True, default="")
+    external_url = models.CharField(max_length=400, blank=True, default="")
+    reason = models.CharField(max_length=400, blank=True, default="")
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    history = history()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["book", "connector", "correlation_id", "recipient"], name="dispatch_once"
+            )
+        ]
+        indexes = [models.Index(fields=["book", "-created_at"], name="dispatch_recent")]

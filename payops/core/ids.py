@@ -41,6 +41,8 @@ PREFIXES = {
     "gd": "compliance.GateDecision",
     "xp": "ledger.Export",
     "ae": "core.AuditEvent",
+    "jb": "core.Job",
+    "al": "monitoring.Alert",
 }
 _lock = threading.Lock()
 _last_tick = 0

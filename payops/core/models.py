@@ -116,7 +116,19 @@ class ProviderAccount(Record):
     currency = models.CharField(max_length=3, default="EUR")
     settlement_lag_days = models.PositiveIntegerField(default=2)
     payout_lag_days = models.PositiveIntegerField(default=5)
-    verify_policy = models.CharField(max_length=16, default="never")
+    verify_policy = models.CharField(
+        max_length=16,
+        default="never",
+        choices=[(p, p) for p in ("never", "when_money_moves", "always")],
+    )
+    # Provider values that are ours by configuration: PayPal's webhook id, Adyen's merchant account.
+    settings = models.JSONField(default=dict, blank=True)
+    allowlist_mode = models.CharField(
+        max_length=8, default="observe", choices=[(m, m) for m in ("off", "observe", "enforce")]
+    )
+    calls_per_s = models.PositiveSmallIntegerField(default=20)
+    listing_every_s = models.PositiveIntegerField(default=900)
+    park_deadline_s = models.PositiveIntegerField(default=3600)
     cutoff_time = models.TimeField(null=True, blank=True)
     cutoff_time_zone = models.CharField(max_length=64, default="Europe/Berlin")
 
@@ -307,6 +319,96 @@ class ApiKey(Record):
 
     def allows(self, act: Act) -> bool:
         return self.revoked_at is None and act.value in self.acts
+
+
+class Job(Record):
+    """Many rows acted on in the background: one plan, one outcome per row (F8)."""
+
+    PREFIX = "jb"
+
+    class State(models.TextChoices):
+        QUEUED = "QUEUED"
+        RUNNING = "RUNNING"
+        DONE = "DONE"
+        CANCELED = "CANCELED"
+
+    TRANSITIONS = frozenset(
+        {
+            ("QUEUED", "RUNNING"),
+            ("QUEUED", "CANCELED"),
+            ("RUNNING", "DONE"),
+            ("RUNNING", "CANCELED"),
+        }
+    )
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    kind = models.CharField(max_length=40)
+    title = models.CharField(max_length=160)
+    arguments = models.JSONField(default=dict)
+    person = models.ForeignKey(Person, PROTECT, related_name="+")
+    login = models.CharField(max_length=150)
+    state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
+    total = models.PositiveIntegerField(default=0)
+    succeeded = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    cancel_asked_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    trace_id = models.CharField(max_length=32, blank=True, default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["book", "-created_at"], name="job_recent")]
+
+
+class JobRow(Record):
+    """One row of a job and what came of it."""
+
+    class Outcome(models.TextChoices):
+        WAITING = "WAITING"
+        SUCCEEDED = "SUCCEEDED"
+        REFUSED = "REFUSED"
+        FAILED = "FAILED"
+        SKIPPED = "SKIPPED"
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    job = models.ForeignKey(Job, PROTECT, related_name="rows")
+    position = models.PositiveIntegerField()
+    subject_id = models.CharField(max_length=64)
+    label = models.CharField(max_length=160, blank=True, default="")
+    outcome = models.CharField(max_length=16, choices=Outcome, default=Outcome.WAITING)
+    words = models.CharField(max_length=400, blank=True, default="")
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "position"], name="job_row_position"),
+            models.UniqueConstraint(fields=["job", "subject_id"], name="job_row_once"),
+        ]
+
+
+class SavedView(Record):
+    """A named set of filters of one screen, kept by a person, shared with roles."""
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    owner = models.ForeignKey(Person, PROTECT, related_name="+")
+    screen = models.CharField(max_length=32)
+    name = models.CharField(max_length=80)
+    query = models.CharField(max_length=2000, blank=True, default="")
+    shared_with = models.JSONField(default=list, blank=True)
+    pinned = models.BooleanField(default=False)
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    history = history()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "screen", "name"],
+                condition=Q(removed_at=None),
+                name="saved_view_name",
+            )
+        ]
 
 
 class ScheduleSlot(models.Model):

@@ -405,3 +405,26 @@ class ProviderCall(Record):
         constraints = [
             models.UniqueConstraint(fields=["intent", "attempt"], name="provider_call_attempt")
         ]
+
+
+class CallGate(Record):
+    """The valve towards one provider account: a token bucket and a circuit breaker (WH-22).
+
+    One row per account, so that every worker process shares it. `tokens_milli` counts thousandths
+    of a call.
+    """
+
+    class State(models.TextChoices):
+        CLOSED = "CLOSED"
+        OPEN = "OPEN"
+        HALF_OPEN = "HALF_OPEN"
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    account = models.OneToOneField(ProviderAccount, PROTECT, related_name="+")
+    tokens_milli = models.BigIntegerField(default=0)
+    filled_at = models.DateTimeField()
+    state = models.CharField(max_length=16, choices=State, default=State.CLOSED)
+    failures = models.PositiveIntegerField(default=0)
+    opened_at = models.DateTimeField(null=True, blank=True)
+    probe_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=240, blank=True, default="")

@@ -9,6 +9,7 @@ WH-2, WH-4, WH-9, WH-15, WH-23, WH-26 to WH-29, PX-8, PX-16, D14 and D17.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from payops.core.http import HttpClient
@@ -75,6 +76,7 @@ class Limits:
 
 
 LIMITS = Limits()
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 class EventRefused(ValueError):
@@ -109,10 +111,16 @@ class SecretValue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetch:
-    """Something to fetch before `authenticate` can decide; the adapter has pinned the host."""
+    """Something to fetch before `authenticate` can decide; the adapter has pinned the host.
+
+    With a `body` it is a POST whose answer is for this delivery alone; without one it is a GET
+    whose answer may be remembered. `authorized`: it is sent with the account's API credentials.
+    """
 
     name: str
     url: str
+    body: bytes | None = None
+    authorized: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -270,8 +278,24 @@ class PayoutState:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectState:
+    """The object of an event as the provider shows it now (WH-15).
+
+    `reached` holds every canonical kind that the present state proves to have happened: a payout
+    that is failed after it was paid has reached payout.initiated, payout.paid and payout.failed.
+    """
+
+    provider_ref: str
+    raw_status: str
+    reached: frozenset[str]
+    amount: Money | None = None
+    our_ref: str | None = None
+    failure_code: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NotFound:
-    """The provider itself says that it has no such payout; a proxy's 404 never counts."""
+    """The provider itself says that it has no such object; a proxy's 404 never counts."""
 
     searched: str
 
@@ -285,6 +309,7 @@ class NoAnswer:
 
 
 PayoutLookup = PayoutState | NotFound | NoAnswer
+StateLookup = ObjectState | NotFound | NoAnswer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -323,6 +348,14 @@ class WebhookAdapter(Protocol):
         fetched: Mapping[str, bytes] | None = None,
     ) -> Authentication: ...
 
+    def itemize(self, *, raw: bytes, account: AccountFacts) -> Authentication:
+        """The items of a body that was not posted but listed at the provider (WH-27).
+
+        The call that listed it stands for the signature; everything else is read as if posted, so
+        that a listed event and its webhook share one dedupe key and one fingerprint.
+        """
+        ...
+
     def parse(self, raw: bytes, item_index: int = 0) -> NormalizedEvent:
         """Raises EventRefused when the content contradicts itself."""
         ...
@@ -333,7 +366,11 @@ class WebhookAdapter(Protocol):
 
 
 class PayoutCalls(Protocol):
-    """The calls that move money out, and the questions that settle an unknown."""
+    """The calls that move money out, and the questions that settle an unknown.
+
+    `settings` are the account's own values (see AccountFacts); a provider that needs none
+    ignores them.
+    """
 
     key_window_s: int
 
@@ -345,6 +382,7 @@ class PayoutCalls(Protocol):
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> CallOutcome: ...
 
     def fetch_payout(
@@ -355,6 +393,7 @@ class PayoutCalls(Protocol):
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> PayoutLookup: ...
 
     def find_payout(
@@ -366,7 +405,21 @@ class PayoutCalls(Protocol):
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> PayoutLookup: ...
+
+    def fetch_state(
+        self,
+        *,
+        said: NormalizedEvent,
+        http: HttpClient,
+        base_url: str,
+        api_key: str,
+        deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
+    ) -> StateLookup:
+        """The object `said` is about, asked of the provider itself; never the event again."""
+        ...
 
     def list_events(
         self,
@@ -377,6 +430,7 @@ class PayoutCalls(Protocol):
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> EventPage: ...
 
 
@@ -391,4 +445,5 @@ class RefundCalls(Protocol):
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> CallOutcome: ...

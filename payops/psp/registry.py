@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from payops.psp import failure_codes
 from payops.psp.base import FailureCause, PayoutCalls, RefundCalls, WebhookAdapter
@@ -22,11 +23,13 @@ class Provider:
     webhooks: WebhookAdapter
     calls: PayoutCalls
     refunds: RefundCalls | None = None
+    # How long the provider goes on sending an event it got no 2xx for.
+    retry_window: timedelta = timedelta(days=3)
 
 
 PROVIDERS: Mapping[str, Provider] = {
     "stripe": Provider(StripeAdapter(), StripeCalls(), StripeCalls()),
-    "standard": Provider(StandardAdapter(), StandardCalls()),
+    "standard": Provider(StandardAdapter(), StandardCalls(), retry_window=timedelta(hours=75)),
 }
 
 

@@ -111,7 +111,7 @@ def _load(now: datetime) -> dict[tuple[str, str], Endpoint]:
                 provider=account.provider,
                 slug=account.slug,
                 live=account.live,
-                settings=MappingProxyType({}),
+                settings=MappingProxyType(dict(account.settings)),
             ),
             adapter=registry.adapter(account.provider),
             secrets=secrets.get(account.pk, ()),

@@ -14,6 +14,8 @@ from payops.core.models import Book, DataKey, ProviderAccount, history
 from payops.core.records import QueueRow, Record
 
 PROTECT = models.PROTECT
+# How an event reached us: posted by the provider, or listed there because no post came (WH-27).
+WEBHOOK, LISTING = "webhook", "listing"
 
 
 class Payload(Record):
@@ -119,6 +121,7 @@ class Delivery(Record):
     duplicate = models.BooleanField(default=False)
     status_sent = models.PositiveSmallIntegerField()
     trace_id = models.CharField(max_length=32, blank=True, default="")
+    channel = models.CharField(max_length=8, default=WEBHOOK, db_default=WEBHOOK)
 
     class Meta:
         indexes = [
@@ -139,3 +142,83 @@ class Secret(Record):
     retired_at = models.DateTimeField(null=True, blank=True)
 
     history = history()
+
+
+class SecretUse(Record):
+    """How many receipts a secret verified on a day, and when last; folded from the receipts."""
+
+    secret = models.ForeignKey(Secret, PROTECT, related_name="uses")
+    day = models.DateField()
+    receipts = models.PositiveBigIntegerField(default=0)
+    last_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["secret", "day"], name="secret_use_day")]
+
+
+class AllowlistEntry(Record):
+    """A network a provider account's webhooks may come from (WH-3).
+
+    `origin` is the DNS name it was resolved from, or the label of the text list.
+    """
+
+    class Source(models.TextChoices):
+        TEXT = "text"
+        DNS = "dns"
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
+    network = models.CharField(max_length=43)
+    source = models.CharField(max_length=8, choices=Source)
+    origin = models.CharField(max_length=253)
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    history = history()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "network", "origin"],
+                condition=Q(removed_at=None),
+                name="allowlist_network_once",
+            )
+        ]
+
+
+class Verification(Record):
+    """What the provider said when an event was checked against it before acting (WH-15)."""
+
+    APPEND_ONLY = True
+
+    class Verdict(models.TextChoices):
+        AGREES = "agrees"
+        DIFFERS = "differs"
+        ABSENT = "absent"
+        UNANSWERED = "unanswered"
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    event = models.ForeignKey(ProviderEvent, PROTECT, related_name="verifications")
+    cause = models.CharField(max_length=16)
+    verdict = models.CharField(max_length=16, choices=Verdict)
+    provider_status = models.CharField(max_length=64, blank=True, default="")
+    amount_minor = models.BigIntegerField(null=True)
+    currency = models.CharField(max_length=3, blank=True, default="")
+    words = models.CharField(max_length=400)
+    asked_at = models.DateTimeField()
+
+
+class Listing(Record):
+    """One comparison of the provider's own list of events with the register (WH-27)."""
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    listed = models.PositiveIntegerField(default=0)
+    known = models.PositiveIntegerField(default=0)
+    missing = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=240, blank=True, default="")
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["account", "-created_at"], name="listing_recent")]

@@ -89,6 +89,9 @@ class StandardAdapter:
             return signing.refused(reason, secret_id)
         return _read(raw, event_id, secret_id, account)
 
+    def itemize(self, *, raw: bytes, account: AccountFacts) -> Authentication:
+        return _read(raw, None, None, account)
+
     def parse(self, raw: bytes, item_index: int = 0) -> NormalizedEvent:
         """The canonical event. Raises EventRefused."""
         if item_index != 0:
@@ -155,12 +158,18 @@ def _key(value: str) -> bytes:
         return b""
 
 
-def _read(raw: bytes, event_id: str, secret_id: str, account: AccountFacts) -> Authentication:
+def _read(
+    raw: bytes, event_id: str | None, secret_id: str | None, account: AccountFacts
+) -> Authentication:
+    """`event_id` is the signed header's; a listed body has none and is named by its own id."""
     try:
         event = strictjson.read_object(raw)
-        if event.get("id", event_id) != event_id:
+        named = event_id or id_or_none(event.get("id"))
+        if named is None:
+            raise EventRefused("event_id_missing")
+        if event.get("id", named) != named:
             raise EventRefused("event_id_mismatch")
-        item = _item(event, event_id)
+        item = _item(event, named)
     except EventRefused as error:
         return Authentication(ok=True, secret_id=secret_id, parse_error=error.reason)
     if item.live is not None and item.live is not account.live:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from payops.core.http import HttpClient
 from payops.psp import callkit
 from payops.psp.base import (
+    NO_SETTINGS,
     CallOutcome,
     EventPage,
     NoAnswer,
@@ -48,6 +49,7 @@ class StandardCalls:
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> CallOutcome:
         fields: dict[str, object] = {
             "reference": order.our_ref,
@@ -84,6 +86,7 @@ class StandardCalls:
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> PayoutLookup:
         safe_ref = callkit.path_id(provider_ref)
         if safe_ref is None:
@@ -110,6 +113,7 @@ class StandardCalls:
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> PayoutLookup:
         """The provider filters by reference; what comes back is filtered again."""
         rows, more, reason = _list(
@@ -135,6 +139,7 @@ class StandardCalls:
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> EventPage:
         """One page after the event `cursor`, oldest first; older than `created_after` left out."""
         query = f"?{urlencode({'after': cursor})}" if cursor else ""

@@ -68,6 +68,9 @@ class StripeAdapter:
             return signing.refused(reason, secret_id)
         return _read(raw, secret_id, account)
 
+    def itemize(self, *, raw: bytes, account: AccountFacts) -> Authentication:
+        return _read(raw, None, account)
+
     def parse(self, raw: bytes, item_index: int = 0) -> NormalizedEvent:
         """The canonical event. Raises EventRefused."""
         if item_index != 0:
@@ -106,7 +109,7 @@ def _verifying_secret(
     return verified
 
 
-def _read(raw: bytes, secret_id: str, account: AccountFacts) -> Authentication:
+def _read(raw: bytes, secret_id: str | None, account: AccountFacts) -> Authentication:
     try:
         event = strictjson.read_object(raw)
         if str(event.get("object", "")).startswith("v2."):

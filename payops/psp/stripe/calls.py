@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from payops.core.http import HttpClient
 from payops.psp import callkit
 from payops.psp.base import (
+    NO_SETTINGS,
     CallOutcome,
     EventPage,
     NoAnswer,
@@ -54,6 +55,7 @@ class StripeCalls:
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> CallOutcome:
         """Raises MoneyError, before anything is sent, for a sum Stripe cannot express."""
         fields = {
@@ -84,6 +86,7 @@ class StripeCalls:
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> CallOutcome:
         """Raises MoneyError, before anything is sent, for a sum Stripe cannot express."""
         fields = {
@@ -111,6 +114,7 @@ class StripeCalls:
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> PayoutLookup:
         safe_ref = callkit.path_id(provider_ref)
         if safe_ref is None:
@@ -137,6 +141,7 @@ class StripeCalls:
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> PayoutLookup:
         """Not found only when the whole list since `created_after` was read to its end."""
         since = int(created_after.timestamp()) - CLOCK_SLACK_S
@@ -173,6 +178,7 @@ class StripeCalls:
         base_url: str,
         api_key: str,
         deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
     ) -> EventPage:
         """All events since then, newest first, one page; the gates drop what is known already.
 
