@@ -40,7 +40,7 @@ TOPICS = [
     Topic(
         "payout.dispatch",
         payout_dispatch.dispatch,
-        "high",
+        "calls",
         20,
         Run.OWN_STEPS,
         "an approved payout is submitted, or its lost call is settled",

@@ -1,3 +1,7 @@
-"""The lanes of work, highest first. `housekeeping` carries the schedule's own tasks."""
+"""The lanes of work, highest first.
 
-LANES = ("high", "standard", "bulk", "housekeeping")
+`calls` carries what waits for a provider's answer, so that a silent provider holds up nobody else;
+`housekeeping` carries the schedule's own tasks.
+"""
+
+LANES = ("high", "standard", "bulk", "calls", "housekeeping")

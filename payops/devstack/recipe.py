@@ -49,6 +49,7 @@ def _programs(setting: Setting) -> list[Program]:
         ),
         "worker-high": _worker("high", queues="high"),
         "worker-standard": _worker("standard", queues="standard,bulk"),
+        "worker-calls": _worker("calls", queues="calls", processes=2),
         "worker-housekeeping": _worker("housekeeping", queues="housekeeping"),
         "scheduler": (
             *("celery", "--quiet", "-A", "payops.celery", "beat", "--loglevel", "warning"),
@@ -69,10 +70,10 @@ def _programs(setting: Setting) -> list[Program]:
     return programs
 
 
-def _worker(lane: str, *, queues: str) -> Command:
+def _worker(lane: str, *, queues: str, processes: int = 1) -> Command:
     return (
         *("celery", "--quiet", "-A", "payops.celery", "worker", "--hostname", f"{lane}@%h"),
-        *("--queues", queues, "--concurrency", "1", "--loglevel", "warning"),
+        *("--queues", queues, "--concurrency", str(processes), "--loglevel", "warning"),
         # One worker per lane and database; they have nothing to tell one another.
         *("--without-gossip", "--without-mingle"),
     )

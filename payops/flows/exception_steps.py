@@ -25,6 +25,7 @@ from payops.flows import intents, notices, payout_postings
 from payops.flows.payout import PayoutAsk, PayoutRefused, ask_release
 from payops.flows.resolutions import RESOLUTIONS
 from payops.flows.runbook import Runbook, Step, StepContext, StepRefused
+from payops.payments import call_gate
 from payops.payments.models import Beneficiary, Hold, Payout
 from payops.payments.services import HoldTarget, place_hold, release_hold
 from payops.psp import registry
@@ -231,12 +232,15 @@ def _ask(run: RunbookRun) -> dict[str, Any]:
     """The provider's own view of the original; unreachable is a retry, never a guess."""
     payout = Payout.objects.select_related("account").get(pk=ids.parse(run.plan["payout"], "po")[1])
     provider = payout.account.provider
+    if call_gate.is_open(account=payout.account):
+        raise ConnectionError(f"{payout.account} does not answer now; asked again later")
     told = registry.calls(provider).fetch_payout(
         provider_ref=payout.provider_ref,
         http=intents.http_client(),
         base_url=settings.PSP[provider]["base_url"],
         api_key=settings.PSP[provider]["api_key"],
         deadline_s=intents.CALL_DEADLINE_S,
+        settings=payout.account.settings,
     )
     if not isinstance(told, PayoutState):
         raise ConnectionError(f"{provider} did not show payout {payout.provider_ref}: {told}")

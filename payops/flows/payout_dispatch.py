@@ -23,12 +23,12 @@ from payops.core import clock, ids, locks, rates, state
 from payops.core.actors import service
 from payops.core.models import Message
 from payops.core.queues import Postpone, backoff
-from payops.flows import intents, payout_postings
+from payops.flows import calls, intents, payout_postings
 from payops.flows.payout import KIND, release_facts
 from payops.payments.models import Beneficiary, Intent, Payout, ProviderCall
 from payops.payments.services import expected_arrival, next_submission_window, open_holds
 from payops.psp import registry
-from payops.psp.base import CallOutcome, NotFound, PayoutState
+from payops.psp.base import CallOutcome, NoAnswer, NotFound, PayoutState
 from payops.webhooks.services import release_waiting
 
 ACTOR = service("payout-dispatch")
@@ -40,11 +40,16 @@ LOST = "lost"
 def dispatch(batch: list[Message], now: datetime) -> None:
     """Submit one approved payout, or settle what a lost call left unknown; safe to repeat."""
     payout_id = ids.parse(batch[0].payload["payout_id"], "po")[1]
+    whole = Payout.objects.select_related("account", "account__book", "beneficiary", "book")
+    payout = whole.get(pk=payout_id)
+    if payout.state in (State.APPROVED, State.DISPATCHING, State.UNKNOWN):
+        calls.take_turn(payout.account)
     call = _begin(payout_id, now)
     if call is None:
         return
-    payout = Payout.objects.select_related("account", "beneficiary", "book").get(pk=payout_id)
+    payout = whole.get(pk=payout_id)
     outcome = _submit(payout, call) if call.operation == "submit" else _find(payout, call)
+    calls.tell(payout.account, outcome)
     _record(payout_id, call, outcome, clock.utc_now())
 
 
@@ -146,6 +151,7 @@ def _submit(payout: Payout, call: ProviderCall) -> CallOutcome:
         base_url=settings.PSP[provider]["base_url"],
         api_key=settings.PSP[provider]["api_key"],
         deadline_s=intents.CALL_DEADLINE_S,
+        settings=payout.account.settings,
     )
 
 
@@ -159,8 +165,10 @@ def _find(payout: Payout, call: ProviderCall) -> CallOutcome:
         base_url=settings.PSP[provider]["base_url"],
         api_key=settings.PSP[provider]["api_key"],
         deadline_s=intents.CALL_DEADLINE_S,
+        settings=payout.account.settings,
     )
     finished = clock.utc_now()
+    silent = isinstance(found, NoAnswer) and not found.provider_refs
     if isinstance(found, PayoutState):
         same = found.amount == payout.amount
         return CallOutcome(
@@ -171,6 +179,7 @@ def _find(payout: Payout, call: ProviderCall) -> CallOutcome:
             provider_status=found.raw_status,
             echo_amount=found.amount,
             echo_reference=found.our_ref,
+            status_code=200,
             response_masked={"status": found.raw_status, "amount": str(found.amount)},
         )
     absent = isinstance(found, NotFound)
@@ -179,6 +188,7 @@ def _find(payout: Payout, call: ProviderCall) -> CallOutcome:
         started_at=started,
         finished_at=finished,
         error_code=None if absent else found.reason,  # type: ignore[union-attr]
+        status_code=None if silent else 200,
         response_masked={"found": "nothing" if absent else "no answer"},
     )
 

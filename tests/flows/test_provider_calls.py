@@ -230,7 +230,8 @@ def test_kill_9_around_the_call_moves_money_exactly_once(
 ) -> None:
     payout = approved(provider=name)
 
-    assert provider.worker_that_dies(f"payops.flows.payout_dispatch:{at}", moment) == KILLED
+    at = f"payops.flows.payout_dispatch:{at}"
+    assert provider.worker_that_dies(at, moment, "calls") == KILLED
     later()
     payout = settle(payout)
     later()

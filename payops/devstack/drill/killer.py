@@ -56,6 +56,8 @@ BLOWS = (
     Blow("worker-high", child=True),
     Blow("worker-standard"),
     Blow("worker-standard", child=True),
+    Blow("worker-calls"),
+    Blow("worker-calls", child=True),
     Blow("worker-housekeeping"),
     Blow("scheduler"),
     Blow("database"),

@@ -1,0 +1,164 @@
+"""The valve towards each provider account: a cap on the call rate and a circuit breaker.
+
+One row per account, shared by every worker process: tokens are refilled by the clock, one call
+takes one. After FAILURES_TO_OPEN calls in a row without an answer nothing is sent but one probe at
+a time, until a probe is answered. Who is told to wait is told a time of its own, so that a waiting
+crowd never comes back together. Never makes a call. Serves WH-22 and design "Provider calls".
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from payops.core import audit
+from payops.core.actors import service
+from payops.core.models import ProviderAccount
+from payops.payments.models import CallGate
+
+ACTOR = service("call-gate")
+FAILURES_TO_OPEN = 5
+PROBE_AFTER = timedelta(seconds=5)
+PROBE_AFTER_MAX = timedelta(seconds=60)
+# A probe that never reports was lost with its process; another may be sent after this long.
+PROBE_LOST_AFTER = timedelta(seconds=20)
+CALL_MILLI = 1000
+ERROR_CHARS_MAX = 240
+State = CallGate.State
+
+
+def admit(*, account: ProviderAccount, now: datetime, waiting: int = 0) -> datetime | None:
+    """None: one call may leave now. Otherwise the time before which this caller must not ask.
+
+    `waiting` is how many others wait for the same account; when the provider does not answer, they
+    are spread over the time that the cap needs for them all.
+    """
+    with transaction.atomic(durable=True):
+        gate = _locked(account, now)
+        if gate.state != State.CLOSED:
+            return _admit_probe(gate, account, now, waiting)
+        _refill(gate, account, now)
+        if gate.tokens_milli >= CALL_MILLI:
+            gate.tokens_milli -= CALL_MILLI
+            gate.save(update_fields=["tokens_milli", "filled_at"])
+            return None
+        gate.save(update_fields=["tokens_milli", "filled_at"])
+        missing_s = (CALL_MILLI - gate.tokens_milli) / (max(account.calls_per_s, 1) * CALL_MILLI)
+        return now + timedelta(seconds=missing_s)
+
+
+def report(
+    *,
+    account: ProviderAccount,
+    answered: bool,
+    now: datetime,
+    error: str = "",
+    retry_after_s: int = 0,
+) -> None:
+    """What came of a call that was admitted; an answer that refuses is an answer.
+
+    `retry_after_s`: the provider asked for a pause, and gets it.
+    """
+    with transaction.atomic(durable=True):
+        gate = _locked(account, now)
+        was = gate.state
+        if retry_after_s > 0:
+            _open(gate, now, timedelta(seconds=retry_after_s), error or "asked to slow down")
+        elif answered:
+            gate.failures, gate.opened_at, gate.probe_at = 0, None, None
+            if was != State.CLOSED:
+                gate.state, gate.tokens_milli, gate.filled_at = State.CLOSED, 0, now
+        else:
+            gate.failures += 1
+            gate.last_error = error[:ERROR_CHARS_MAX]
+            if was != State.CLOSED or gate.failures >= FAILURES_TO_OPEN:
+                _open(gate, now, _probe_pause(gate), error)
+        gate.save()
+        if gate.state != was and State.CLOSED in (gate.state, was):
+            _record(gate, account, was, now)
+
+
+def is_open(*, account: ProviderAccount) -> bool:
+    """Whether calls are held back now because the provider does not answer."""
+    return CallGate.objects.filter(account=account).exclude(state=State.CLOSED).exists()
+
+
+def _locked(account: ProviderAccount, now: datetime) -> CallGate:
+    CallGate.objects.bulk_create(
+        [
+            CallGate(
+                book_id=account.book_id,
+                account=account,
+                tokens_milli=_burst(account),
+                filled_at=now,
+                created_at=now,
+            )
+        ],
+        ignore_conflicts=True,
+    )
+    return CallGate.objects.select_for_update(no_key=True, of=("self",)).get(account=account)
+
+
+def _admit_probe(
+    gate: CallGate, account: ProviderAccount, now: datetime, waiting: int
+) -> datetime | None:
+    if gate.probe_at is not None and now < gate.probe_at:
+        return gate.probe_at + _spread(account, waiting)
+    gate.state, gate.probe_at = State.HALF_OPEN, now + PROBE_LOST_AFTER
+    gate.save(update_fields=["state", "probe_at"])
+    return None
+
+
+def _refill(gate: CallGate, account: ProviderAccount, now: datetime) -> None:
+    passed = now - gate.filled_at
+    if passed <= timedelta(0):
+        return
+    gained = passed // timedelta(microseconds=1) * account.calls_per_s * CALL_MILLI // 1_000_000
+    if gained > 0:
+        gate.tokens_milli = min(gate.tokens_milli + gained, _burst(account))
+        gate.filled_at = now
+
+
+def _burst(account: ProviderAccount) -> int:
+    """Never more than a quarter of a second's calls at once."""
+    return max(account.calls_per_s * CALL_MILLI // 4, CALL_MILLI)
+
+
+def _spread(account: ProviderAccount, waiting: int) -> timedelta:
+    over_s = max(1.0, waiting / max(account.calls_per_s, 1))
+    return timedelta(seconds=random.uniform(0.0, over_s))
+
+
+def _open(gate: CallGate, now: datetime, pause: timedelta, error: str) -> None:
+    gate.state, gate.probe_at = State.OPEN, now + pause
+    gate.opened_at = gate.opened_at or now
+    gate.last_error = error[:ERROR_CHARS_MAX]
+
+
+def _probe_pause(gate: CallGate) -> timedelta:
+    """Longer with every failed probe, within bounds, never the same twice."""
+    failed_probes = max(gate.failures - FAILURES_TO_OPEN, 0)
+    pause = min(PROBE_AFTER * 2 ** min(failed_probes, 8), PROBE_AFTER_MAX)
+    return pause * random.uniform(0.5, 1.0)
+
+
+def _record(gate: CallGate, account: ProviderAccount, was: str, now: datetime) -> None:
+    opened = gate.state != State.CLOSED
+    words = f"{account.address}: calls are {'held back' if opened else 'let through again'}"
+    audit.record(
+        [
+            audit.event(
+                book=account.book,
+                actor=ACTOR,
+                action="call_gate.opened" if opened else "call_gate.closed",
+                subject_id=account.address,
+                now=now,
+                from_state=str(was),
+                to_state=str(gate.state),
+                reason=words,
+                evidence={"failures": gate.failures, "error": gate.last_error},
+            )
+        ]
+    )
