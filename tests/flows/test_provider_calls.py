@@ -229,6 +229,7 @@ def test_kill_9_around_the_call_moves_money_exactly_once(
     provider: Provider, name: str, at: str, moment: str, attempts: list[tuple[str, str]]
 ) -> None:
     payout = approved(provider=name)
+    tasks.drain("high", budget_s=30)
 
     at = f"payops.flows.payout_dispatch:{at}"
     assert provider.worker_that_dies(at, moment, "calls") == KILLED
