@@ -80,11 +80,15 @@ NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 class EventRefused(ValueError):
-    """A signed event whose content cannot be trusted or understood: dead-letter it, never guess."""
+    """A signed event whose content cannot be trusted or understood: dead-letter it, never guess.
 
-    def __init__(self, reason: str) -> None:
+    `path` names the member that did not fit, such as data.object.amount, where it is known.
+    """
+
+    def __init__(self, reason: str, path: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+        self.path = path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,8 +160,11 @@ class Authentication:
 
     ok=False: nothing in it may be believed; `reason` is one of header_missing, header_malformed,
     timestamp_malformed, timestamp_stale, timestamp_future, signature_mismatch, secret_missing,
-    body_too_large, mode_mismatch, thin_event, evidence_missing. ok=True with `parse_error`: signed
-    but unreadable, to be stored and dead-lettered.
+    body_too_large, mode_mismatch, account_mismatch, thin_event, evidence_missing; with certificates
+    algorithm_refused, certificate_url_refused, certificate_untrusted, certificate_unreadable,
+    certificate_key_refused, trust_anchors_missing, body_not_postable; where items are signed signature_missing, item_malformed, item_ambiguous, too_many_items, or body_ with
+    what `strictjson` says. ok=True with `parse_error`: signed but unreadable, to be stored and
+    dead-lettered.
     """
 
     ok: bool
@@ -356,8 +363,10 @@ class WebhookAdapter(Protocol):
         """
         ...
 
-    def parse(self, raw: bytes, item_index: int = 0) -> NormalizedEvent:
-        """Raises EventRefused when the content contradicts itself."""
+    def parse(
+        self, raw: bytes, item_index: int = 0, settings: Mapping[str, str] = NO_SETTINGS
+    ) -> NormalizedEvent:
+        """`settings` as in AccountFacts. Raises EventRefused when the content contradicts itself."""
         ...
 
     def refusal_status(self, authentication: Authentication) -> int: ...

@@ -63,8 +63,12 @@ def send(
     request_masked: Mapping[str, object],
     expected: Expected,
     read_echo: Callable[[Mapping[str, Any]], Echo],
+    read_error: Callable[[Mapping[str, Any]], str | None] | None = None,
 ) -> CallOutcome:
-    """Make one money-moving POST and say what came of it. Raises nothing."""
+    """Make one money-moving POST and say what came of it. Raises nothing.
+
+    `read_error` finds the machine word of an error answer where it is not in `error`.
+    """
     started_at = datetime.now(UTC)
     outcome = CallOutcome(
         kind="unknown", started_at=started_at, finished_at=started_at, request_masked=request_masked
@@ -77,7 +81,7 @@ def send(
         return _ended(outcome, "failed", error.reason)
     except HttpUnknown as error:
         return _ended(outcome, "unknown", error.reason)
-    return _classify(outcome, answer, expected, read_echo)
+    return _classify(outcome, answer, expected, read_echo, read_error or error_code)
 
 
 def ask(
@@ -137,6 +141,7 @@ def _classify(
     answer: HttpAnswer,
     expected: Expected,
     read_echo: Callable[[Mapping[str, Any]], Echo],
+    read_error: Callable[[Mapping[str, Any]], str | None],
 ) -> CallOutcome:
     try:
         body = strictjson.read_object(answer.body)
@@ -148,10 +153,10 @@ def _classify(
         status_code=answer.status,
         response_masked=_masked_answer(body),
         replayed=answer.headers.get("idempotent-replayed", "").lower() == "true",
-        error_code=error_code(body),
+        error_code=None if 200 <= answer.status < 300 else read_error(body),
     )
     if 200 <= answer.status < 300:
-        return _accepted(outcome, body, expected, read_echo)
+        return judged(outcome, read_echo(body), expected)
     if answer.status == 429:
         return replace(outcome, kind="failed", retry_after_s=_retry_after_s(answer))
     if 400 <= answer.status < 500 and answer.status not in OPEN_STATUSES and body:
@@ -159,13 +164,8 @@ def _classify(
     return replace(outcome, kind="unknown", error_code=outcome.error_code or "no_clear_answer")
 
 
-def _accepted(
-    outcome: CallOutcome,
-    body: Mapping[str, Any],
-    expected: Expected,
-    read_echo: Callable[[Mapping[str, Any]], Echo],
-) -> CallOutcome:
-    echo = read_echo(body)
+def judged(outcome: CallOutcome, echo: Echo, expected: Expected) -> CallOutcome:
+    """An accepted call by what the provider says that it did."""
     if echo.provider_ref is None:
         return replace(outcome, kind="unknown", error_code="answer_unreadable")
     outcome = replace(

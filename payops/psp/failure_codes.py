@@ -113,7 +113,150 @@ STANDARD: dict[str, FailureCause] = {
     ),
 }
 
-TABLES: Mapping[str, Mapping[str, FailureCause]] = {"stripe": STRIPE, "standard": STANDARD}
+# The reasons of a failed or returned bank transfer, as Adyen's transfer webhooks list them; the
+# reasons of cards are left to the safe default.
+ADYEN: dict[str, FailureCause] = {
+    **_rows(
+        "insufficient_funds",
+        "retryable",
+        _FUND,
+        {"notEnoughBalance": "The balance account at Adyen did not cover the transfer."},
+    ),
+    **_rows(
+        "bank_rejection",
+        "retryable",
+        _AGAIN,
+        {
+            "counterpartyBankTimedOut": "The receiving bank did not answer in time.",
+            "counterpartyBankUnavailable": "The receiving bank was not reachable.",
+            "internalTimeout": "Adyen ended the transfer after a timeout of its own.",
+            "approvalExpired": "Nobody approved the transfer at Adyen in time.",
+        },
+    ),
+    **_rows(
+        "bank_rejection",
+        "new_details",
+        _ASK,
+        {
+            "declined": "The transfer was declined.",
+            "invalidTransaction": "The receiving bank does not take such a transfer.",
+            "refusedByCounterpartyBank": "The receiving bank refused the transfer.",
+            "routeNotFound": "No route leads to the receiving bank.",
+            "transactionNotPermitted": "The receiving account does not take such a transfer.",
+            "unableToRouteTransaction": "No route leads to the receiving bank.",
+        },
+    ),
+    **_rows(
+        "account_details",
+        "new_details",
+        _ASK,
+        {
+            "counterpartyAccountClosed": "The receiving account is closed.",
+            "counterpartyAccountNotFound": "No account exists under these details.",
+            "counterpartyAddressRequired": "The receiving bank needs the holder's address.",
+            "invalidAccount": "The account is not valid.",
+            "invalidToAccount": "The receiving account is not valid.",
+            "transferInstrumentDoesNotExist": "Adyen does not know this transfer instrument.",
+        },
+    ),
+    **_rows(
+        "compliance_hold",
+        "compliance",
+        _REVIEW,
+        {
+            "accountHierarchyNotActive": "The account holder is not active at Adyen.",
+            "amountLimitExceeded": "The amount is above a limit set at Adyen.",
+            "balanceAccountTemporarilyBlockedByTransactionRule": (
+                "A transaction rule blocks the balance account for now."
+            ),
+            "counterpartyAccountBlocked": "The receiving account is blocked.",
+            "declinedByTransactionRule": "A transaction rule at Adyen declined the transfer.",
+            "fraud": "Adyen suspects fraud.",
+            "fraudCancelled": "Adyen canceled the transfer on a suspicion of fraud.",
+            "securityViolation": "Adyen stopped the transfer for a security reason.",
+        },
+    ),
+    # Sending again is what a duplicate calls for least.
+    **_rows(
+        "compliance_hold",
+        "compliance",
+        "Find the other transfer at Adyen first; only then decide whether this one is owed.",
+        {"duplicateTransmissionDetected": "Adyen saw a transfer like this one before."},
+    ),
+}
+
+# PayPal's names of item errors, as its payouts reference lists them; an open set.
+PAYPAL: dict[str, FailureCause] = {
+    **_rows(
+        "insufficient_funds",
+        "retryable",
+        _FUND,
+        {
+            "INSUFFICIENT_FUNDS": "The balance at PayPal did not cover the payout.",
+            "NEGATIVE_BALANCE": "The balance at PayPal is negative.",
+            "SPENDING_LIMIT_EXCEEDED": "The sending limit at PayPal is used up.",
+        },
+    ),
+    **_rows(
+        "bank_rejection",
+        "retryable",
+        _AGAIN,
+        {
+            "INTERNAL_ERROR": "PayPal failed on its own side.",
+            "TRANSACTION_LIMIT_EXCEEDED": "The sum is above PayPal's limit for one payout.",
+        },
+    ),
+    **_rows(
+        "account_details",
+        "new_details",
+        _ASK,
+        {
+            "RECEIVER_UNREGISTERED": "Nobody has a PayPal account under this address.",
+            "RECEIVER_UNCONFIRMED": "The recipient has not confirmed the address.",
+            "RECEIVER_ACCOUNT_INVALID": "The recipient's account cannot be paid.",
+            "RECEIVER_REFUSED": "The recipient declined the money.",
+            "RECEIVER_YOUTH_ACCOUNT": "The recipient's account takes no payouts.",
+            "ACCOUNT_UNCONFIRMED_EMAIL": "The recipient has not confirmed the e-mail address.",
+            "CURRENCY_NOT_SUPPORTED_FOR_RECEIVER": "The recipient cannot take this currency.",
+            "NON_HOLDING_CURRENCY": "The recipient's account does not hold this currency.",
+            "INVALID_EMAIL": "The e-mail address is not valid.",
+            "SELF_PAY_NOT_ALLOWED": "The recipient's account is the sending one.",
+        },
+    ),
+    **_rows(
+        "compliance_hold",
+        "compliance",
+        _REVIEW,
+        {
+            "ACCOUNT_RESTRICTED": "The recipient's account is restricted.",
+            "RECEIVER_ACCOUNT_LOCKED": "The recipient's account is locked.",
+            "RECEIVER_COUNTRY_NOT_ALLOWED": "PayPal pays nobody in the recipient's country.",
+            "RECEIVER_STATE_RESTRICTED": "PayPal pays nobody in the recipient's state.",
+            "RECEIVING_LIMIT_EXCEEDED": "The recipient has reached a receiving limit.",
+            "CURRENCY_COMPLIANCE": "Currency rules forbid the payout.",
+            "REGULATORY_BLOCKED": "A regulation forbids the payout.",
+            "REGULATORY_PENDING": "PayPal reviews the payout under a regulation.",
+            "RISK_DECLINE": "PayPal declined the payout as a risk.",
+            "SENDER_ACCOUNT_LOCKED": "Our account at PayPal is locked.",
+            "SENDER_ACCOUNT_UNVERIFIED": "Our account at PayPal is not verified.",
+            "TRANSACTION_DECLINED_BY_TRAVEL_RULE": "The travel rule forbids the payout.",
+        },
+    ),
+    # Sending again is what a duplicate calls for least.
+    **_rows(
+        "compliance_hold",
+        "compliance",
+        "Find the other item at PayPal first; only then decide whether this one is owed.",
+        {"DUPLICATE_ITEM": "PayPal saw an item like this one before."},
+    ),
+}
+
+TABLES: Mapping[str, Mapping[str, FailureCause]] = {
+    "stripe": STRIPE,
+    "adyen": ADYEN,
+    "paypal": PAYPAL,
+    "standard": STANDARD,
+}
 
 
 def cause_of(*, provider: str, code: str | None) -> FailureCause:

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from payops.psp import failure_codes
+from payops.psp.adyen.adapter import AdyenAdapter
+from payops.psp.adyen.calls import AdyenCalls
 from payops.psp.base import FailureCause, PayoutCalls, RefundCalls, WebhookAdapter
+from payops.psp.paypal.adapter import PayPalAdapter
+from payops.psp.paypal.calls import PayPalCalls
 from payops.psp.standard.adapter import StandardAdapter
 from payops.psp.standard.calls import StandardCalls
 from payops.psp.stripe.adapter import StripeAdapter
@@ -29,6 +33,8 @@ class Provider:
 
 PROVIDERS: Mapping[str, Provider] = {
     "stripe": Provider(StripeAdapter(), StripeCalls(), StripeCalls()),
+    "adyen": Provider(AdyenAdapter(), AdyenCalls(), AdyenCalls(), timedelta(days=30)),
+    "paypal": Provider(PayPalAdapter(), PayPalCalls(), PayPalCalls()),
     "standard": Provider(StandardAdapter(), StandardCalls(), retry_window=timedelta(hours=75)),
 }
 

@@ -70,7 +70,9 @@ def child(value: object, name: str) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise EventRefused("duplicate_key")
+        names = [name for name, _ in pairs]
+        twice = next(name for name in members if names.count(name) > 1)
+        raise EventRefused("duplicate_key", id_or_none(twice) or "")
     return members
 
 

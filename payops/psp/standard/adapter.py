@@ -15,6 +15,7 @@ from payops.core.money import Money, MoneyError
 from payops.psp import signing, strictjson
 from payops.psp.base import (
     LIMITS,
+    NO_SETTINGS,
     AccountFacts,
     Authentication,
     EventRefused,
@@ -92,7 +93,9 @@ class StandardAdapter:
     def itemize(self, *, raw: bytes, account: AccountFacts) -> Authentication:
         return _read(raw, None, None, account)
 
-    def parse(self, raw: bytes, item_index: int = 0) -> NormalizedEvent:
+    def parse(
+        self, raw: bytes, item_index: int = 0, settings: Mapping[str, str] = NO_SETTINGS
+    ) -> NormalizedEvent:
         """The canonical event. Raises EventRefused."""
         if item_index != 0:
             raise EventRefused("no_such_item")
@@ -105,16 +108,18 @@ class StandardAdapter:
         return b'{"received":true}', "application/json"
 
 
-def money_from_standard(amount: object, currency: object) -> Money:
-    """ISO minor units already. Raises EventRefused."""
-    if type(amount) is not int or not isinstance(currency, str):
-        raise EventRefused("amount_malformed")
+def money_from_standard(amount: object, currency: object, path: str = "data.amount") -> Money:
+    """ISO minor units already. Raises EventRefused, naming `path`."""
+    if type(amount) is not int:
+        raise EventRefused("amount_malformed", path)
+    if not isinstance(currency, str):
+        raise EventRefused("amount_malformed", "data.currency")
     if amount < 0:
-        raise EventRefused("amount_negative")
+        raise EventRefused("amount_negative", path)
     try:
         return Money(amount, currency)
     except MoneyError as error:
-        raise EventRefused("amount_malformed") from error
+        raise EventRefused("amount_malformed", path) from error
 
 
 def _candidates(signatures: str) -> list[bytes]:
@@ -220,17 +225,18 @@ def _item(event: Mapping[str, Any], event_id: str) -> WebhookItem:
 def _normalize(event: Mapping[str, Any]) -> NormalizedEvent:
     event_id, event_type = id_or_none(event.get("id")), id_or_none(event.get("type"))
     if event_id is None or event_type is None:
-        raise EventRefused("event_id_missing" if event_id is None else "event_type_missing")
+        missing = "id" if event_id is None else "type"
+        raise EventRefused(f"event_{missing}_missing", missing)
     subject = child(event, "data")
     kind, needed = KINDS.get(event_type, ("ignored", None))
     status = text_or_none(subject.get("status")) or ""
     if needed and status and status != needed:
-        raise EventRefused("status_contradicts_type")
+        raise EventRefused("status_contradicts_type", "data.status")
     object_id = id_or_none(subject.get("id")) or ""
     amount = None
     if kind != "ignored":
         if not object_id:
-            raise EventRefused("object_id_missing")
+            raise EventRefused("object_id_missing", "data.id")
         amount = money_from_standard(subject.get("amount"), subject.get("currency"))
     our_ref, merchant_ref = _references(subject)
     return NormalizedEvent(
@@ -267,9 +273,9 @@ def _part(subject: Mapping[str, Any], name: str, amount: Money | None) -> Money 
     """A fee in the payment's own currency, never more than the payment."""
     if amount is None or subject.get(name) is None:
         return None
-    part = money_from_standard(subject[name], amount.currency)
+    part = money_from_standard(subject[name], amount.currency, f"data.{name}")
     if part.minor > amount.minor:
-        raise EventRefused(f"{name}_exceeds_amount")
+        raise EventRefused(f"{name}_exceeds_amount", f"data.{name}")
     return part
 
 

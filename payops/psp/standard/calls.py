@@ -16,11 +16,14 @@ from payops.psp.base import (
     CallOutcome,
     EventPage,
     NoAnswer,
+    NormalizedEvent,
     NotFound,
+    ObjectState,
     PayoutLookup,
     PayoutOrder,
     PayoutState,
     PayoutStatus,
+    StateLookup,
 )
 from payops.psp.signing import utc_from_unix
 from payops.psp.standard.adapter import money_from_standard
@@ -34,6 +37,19 @@ STATUSES: Mapping[str, PayoutStatus] = {
     "reversed": "returned",
     "canceled": "canceled",
 }
+# What a payout in that state proves to have happened. A failed one does not say whether it had
+# been in transit or paid before.
+REACHED: Mapping[PayoutStatus, frozenset[str]] = {
+    "pending": frozenset({"payout.initiated"}),
+    "in_transit": frozenset({"payout.initiated", "payout.in_transit"}),
+    "paid": frozenset({"payout.initiated", "payout.in_transit", "payout.paid"}),
+    "failed": frozenset({"payout.initiated", "payout.failed"}),
+    "returned": frozenset(
+        {"payout.initiated", "payout.in_transit", "payout.paid", "payout.returned"}
+    ),
+    "canceled": frozenset({"payout.initiated", "payout.canceled"}),
+}
+HIDDEN_BY_FAILURE = ("payout.in_transit", "payout.paid")
 
 
 class StandardCalls:
@@ -103,6 +119,41 @@ class StandardCalls:
             missing = callkit.error_code(body) == "resource_missing"
             return NotFound(searched=safe_ref) if missing else NoAnswer(reason="status_404")
         return _state(body)
+
+    def fetch_state(
+        self,
+        *,
+        said: NormalizedEvent,
+        http: HttpClient,
+        base_url: str,
+        api_key: str,
+        deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
+    ) -> StateLookup:
+        """Payouts only: the provider shows no payment by its reference."""
+        if not said.kind.startswith("payout."):
+            return NoAnswer(reason="not_offered")
+        state = self.fetch_payout(
+            provider_ref=said.provider_ref,
+            http=http,
+            base_url=base_url,
+            api_key=api_key,
+            deadline_s=deadline_s,
+        )
+        if not isinstance(state, PayoutState):
+            return state
+        if state.provider_ref != said.provider_ref:
+            return NoAnswer(reason="answer_unreadable")
+        if state.status == "failed" and said.kind in HIDDEN_BY_FAILURE:
+            return NoAnswer(reason=f"failed_hides_{said.kind.partition('.')[2]}")
+        return ObjectState(
+            provider_ref=state.provider_ref,
+            raw_status=state.raw_status,
+            reached=REACHED[state.status],
+            amount=state.amount,
+            our_ref=state.our_ref,
+            failure_code=state.failure_code,
+        )
 
     def find_payout(
         self,

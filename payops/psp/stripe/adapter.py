@@ -11,6 +11,7 @@ from typing import Any
 from payops.psp import signing, strictjson
 from payops.psp.base import (
     LIMITS,
+    NO_SETTINGS,
     AccountFacts,
     Authentication,
     EventRefused,
@@ -71,7 +72,9 @@ class StripeAdapter:
     def itemize(self, *, raw: bytes, account: AccountFacts) -> Authentication:
         return _read(raw, None, account)
 
-    def parse(self, raw: bytes, item_index: int = 0) -> NormalizedEvent:
+    def parse(
+        self, raw: bytes, item_index: int = 0, settings: Mapping[str, str] = NO_SETTINGS
+    ) -> NormalizedEvent:
         """The canonical event. Raises EventRefused."""
         if item_index != 0:
             raise EventRefused("no_such_item")

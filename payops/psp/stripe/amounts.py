@@ -11,19 +11,19 @@ from payops.psp.base import EventRefused
 UNITS = {"ISK": (100, 1), "UGX": (100, 1), "MGA": (1, 100)}
 
 
-def money_from_stripe(amount: object, currency: object) -> Money:
-    """Raises EventRefused for anything but a whole amount in a known form of currency."""
+def money_from_stripe(amount: object, currency: object, path: str = "") -> Money:
+    """Raises EventRefused, naming `path`, unless it is a whole amount in a known currency."""
     if type(amount) is not int or not isinstance(currency, str):
-        raise EventRefused("amount_malformed")
+        raise EventRefused("amount_malformed", path)
     code = currency.upper()
     theirs, ours = UNITS.get(code, (1, 1))
     minor, rest = divmod(amount * ours, theirs)
     if rest:
-        raise EventRefused("amount_not_whole")
+        raise EventRefused("amount_not_whole", path)
     try:
         return Money(minor, code)
     except MoneyError as error:
-        raise EventRefused("amount_malformed") from error
+        raise EventRefused("amount_malformed", path) from error
 
 
 def stripe_amount(amount: Money) -> int:

@@ -17,15 +17,19 @@ from payops.psp.base import (
     CallOutcome,
     EventPage,
     NoAnswer,
+    NormalizedEvent,
     NotFound,
+    ObjectState,
     PayoutLookup,
     PayoutOrder,
     PayoutState,
     PayoutStatus,
     RefundOrder,
+    StateLookup,
 )
 from payops.psp.signing import utc_from_unix
 from payops.psp.strictjson import child, id_or_none, text_or_none
+from payops.psp.stripe import proofs
 from payops.psp.stripe.amounts import money_from_stripe, stripe_amount
 
 API_VERSION = "2024-06-20"
@@ -116,21 +120,38 @@ class StripeCalls:
         deadline_s: float,
         settings: Mapping[str, str] = NO_SETTINGS,
     ) -> PayoutLookup:
-        safe_ref = callkit.path_id(provider_ref)
-        if safe_ref is None:
-            return NoAnswer(reason="reference_malformed")
-        status, body, reason = callkit.ask(
-            http=http,
-            url=f"{base_url.rstrip('/')}/v1/payouts/{safe_ref}",
-            headers=_headers(api_key),
-            deadline_s=deadline_s,
+        found = _object("payouts", provider_ref, http, base_url, api_key, deadline_s)
+        return found if isinstance(found, NotFound | NoAnswer) else _state(found)
+
+    def fetch_state(
+        self,
+        *,
+        said: NormalizedEvent,
+        http: HttpClient,
+        base_url: str,
+        api_key: str,
+        deadline_s: float,
+        settings: Mapping[str, str] = NO_SETTINGS,
+    ) -> StateLookup:
+        collection = proofs.collection_of(said.kind)
+        if collection is None:
+            return NoAnswer(reason="not_offered")
+        found = _object(collection, said.provider_ref, http, base_url, api_key, deadline_s)
+        if isinstance(found, NotFound | NoAnswer):
+            return found
+        if found.get("id") != said.provider_ref:
+            return NoAnswer(reason="answer_unreadable")
+        reached = proofs.reached(collection, found, said.kind)
+        if isinstance(reached, NoAnswer):
+            return reached
+        return ObjectState(
+            provider_ref=said.provider_ref,
+            raw_status=text_or_none(found.get("status")) or "",
+            reached=reached,
+            amount=proofs.amount(collection, found, said.kind),
+            our_ref=text_or_none(child(found, "metadata").get("payops_reference")),
+            failure_code=text_or_none(found.get("failure_code") or found.get("failure_reason")),
         )
-        if reason:
-            return NoAnswer(reason=reason)
-        if status == 404:
-            missing = callkit.error_code(body) == "resource_missing"
-            return NotFound(searched=safe_ref) if missing else NoAnswer(reason="status_404")
-        return _state(body)
 
     def find_payout(
         self,
@@ -200,6 +221,31 @@ def _headers(api_key: str, idempotency_key: str | None = None) -> dict[str, str]
         "Content-Type": "application/x-www-form-urlencoded",
         "Idempotency-Key": idempotency_key,
     }
+
+
+def _object(
+    collection: str,
+    provider_ref: str,
+    http: HttpClient,
+    base_url: str,
+    api_key: str,
+    deadline_s: float,
+) -> dict[str, Any] | NotFound | NoAnswer:
+    safe_ref = callkit.path_id(provider_ref)
+    if safe_ref is None:
+        return NoAnswer(reason="reference_malformed")
+    status, body, reason = callkit.ask(
+        http=http,
+        url=f"{base_url.rstrip('/')}/v1/{collection}/{safe_ref}",
+        headers=_headers(api_key),
+        deadline_s=deadline_s,
+    )
+    if reason:
+        return NoAnswer(reason=reason)
+    if status == 404:
+        missing = callkit.error_code(body) == "resource_missing"
+        return NotFound(searched=safe_ref) if missing else NoAnswer(reason="status_404")
+    return body
 
 
 def _page(

@@ -63,12 +63,12 @@ def envelope(event: Event) -> tuple[str, str, dict[str, Any]]:
     event_id = id_or_none(event.get("id"))
     event_type = id_or_none(event.get("type"))
     if event_id is None:
-        raise EventRefused("event_id_missing")
+        raise EventRefused("event_id_missing", "id")
     if event_type is None:
-        raise EventRefused("event_type_missing")
+        raise EventRefused("event_type_missing", "type")
     subject = child(event.get("data"), "object")
     if not subject:
-        raise EventRefused("object_missing")
+        raise EventRefused("object_missing", "data.object")
     return event_id, event_type, subject
 
 
@@ -141,7 +141,7 @@ def _classify_payout(event: Event, event_type: str, subject: Subject) -> Classif
         return "ignored", "no_meaning_here"
     needed = PAYOUT_STATUS_NEEDED.get(event_type)
     if needed and status is not None and status != needed:
-        raise EventRefused("status_contradicts_type")
+        raise EventRefused("status_contradicts_type", "data.object.status")
     if subject.get("original_payout"):
         if event_type == "payout.paid":
             return f"{family}.returned", ""
@@ -167,9 +167,9 @@ def _classify_refund(event: Event, event_type: str, subject: Subject) -> Classif
     status = str(subject.get("status"))
     kind = REFUND_KINDS.get(status)
     if kind is None:
-        raise EventRefused("status_unknown")
+        raise EventRefused("status_unknown", "data.object.status")
     if event_type == "refund.failed" and status != "failed":
-        raise EventRefused("status_contradicts_type")
+        raise EventRefused("status_contradicts_type", "data.object.status")
     if event_type == "refund.created" and status == "failed":
         return "refund.failed", ""
     return kind, ""
@@ -186,7 +186,7 @@ def _classify_charge(event: Event, event_type: str, subject: Subject) -> Classif
         return "ignored", "payment_pending"
     captured = subject.get("captured")
     if event_type == "charge.captured" and captured is False:
-        raise EventRefused("status_contradicts_type")
+        raise EventRefused("status_contradicts_type", "data.object.status")
     return ("payment.authorized" if captured is False else "payment.captured"), ""
 
 
@@ -213,11 +213,13 @@ _FAMILIES: tuple[tuple[str, Callable[[Event, str, Subject], Classified]], ...] =
 def _amount(kind: str, event: Event, event_type: str, subject: Subject) -> Money | None:
     if kind == "report.available":
         return None
-    amount = money_from_stripe(_stated_amount(event, event_type, subject), subject.get("currency"))
+    path = f"data.object.{_amount_field(event_type, subject)}"
+    stated = _stated_amount(event, event_type, subject)
+    amount = money_from_stripe(stated, subject.get("currency"), path)
     if subject.get("original_payout") and amount.minor < 0:
         return -amount
     if amount.minor < 0 and not kind.startswith("settlement."):
-        raise EventRefused("amount_negative")
+        raise EventRefused("amount_negative", path)
     return amount
 
 
@@ -227,9 +229,15 @@ def _stated_amount(event: Event, event_type: str, subject: Subject) -> object:
         before = int_or_none(_previous(event).get("amount_refunded")) or 0
         total = int_or_none(subject.get("amount_refunded"))
         return None if total is None else total - before
+    return subject.get(_amount_field(event_type, subject))
+
+
+def _amount_field(event_type: str, subject: Subject) -> str:
+    if event_type == "charge.refunded":
+        return "amount_refunded"
     if event_type == "charge.captured" and int_or_none(subject.get("amount_captured")):
-        return subject.get("amount_captured")
-    return subject.get(AMOUNT_FIELDS.get(event_type, "amount"))
+        return "amount_captured"
+    return AMOUNT_FIELDS.get(event_type, "amount")
 
 
 def _previous(event: Event) -> dict[str, Any]:
@@ -256,8 +264,8 @@ def _platform_fee(
     if isinstance(stated, str) and WHOLE_NUMBER.fullmatch(stated):
         stated = int(stated)
     if type(stated) is not int or stated < 0:
-        raise EventRefused("platform_fee_malformed")
-    return money_from_stripe(stated, amount.currency)
+        raise EventRefused("platform_fee_malformed", "data.object.metadata.platform_fee")
+    return money_from_stripe(stated, amount.currency, "data.object.metadata.platform_fee")
 
 
 def _references(metadata: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -274,7 +282,7 @@ def _provider_ref(kind: str, subject: Subject) -> str:
         return _reference(subject.get("original_payout")) or ""
     found = id_or_none(subject.get("id")) or ""
     if not found and kind != "ignored":
-        raise EventRefused("object_id_missing")
+        raise EventRefused("object_id_missing", "data.object.id")
     return found
 
 
