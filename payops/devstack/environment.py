@@ -67,6 +67,10 @@ def given_database(*, environ: Mapping[str, str]) -> DatabaseUrls | None:
 
 
 SEEDING_MARK = "seeding"
+SIMULATOR_DATA = "simulator"
+PAYPAL_CLIENT = "payops-sandbox"
+MERCHANT_ACCOUNT = "MeridianDE"
+_PROVIDERS = ("STRIPE", "ADYEN", "PAYPAL", "STANDARD")
 
 
 def product_environment(
@@ -92,15 +96,27 @@ def product_environment(
         "PAYOPS_PUBLIC_URL": addresses.web,
         "PAYOPS_SECRET_KEY": secrets.secret_key,
         "PAYOPS_MASTER_KEYS": secrets.master_keys,
+        "PROMETHEUS_MULTIPROC_DIR": str(var / "metrics"),
         "PAYOPS_PSP_STRIPE_URL": f"{addresses.simulator}/stripe",
+        "PAYOPS_PSP_ADYEN_URL": f"{addresses.simulator}/adyen",
+        "PAYOPS_PSP_PAYPAL_URL": f"{addresses.simulator}/paypal",
         "PAYOPS_PSP_STANDARD_URL": f"{addresses.simulator}/standard",
         "PAYOPS_PSP_STRIPE_KEY": secrets.psp_key,
+        "PAYOPS_PSP_ADYEN_KEY": secrets.psp_key,
+        "PAYOPS_PSP_PAYPAL_KEY": f"{PAYPAL_CLIENT}:{secrets.psp_key}",
         "PAYOPS_PSP_STANDARD_KEY": secrets.psp_key,
         "PAYOPS_SEED_WEBHOOK_SECRET_STRIPE_DEMO": secrets.webhook_stripe_demo,
+        "PAYOPS_SEED_WEBHOOK_SECRET_ADYEN_DEMO": secrets.webhook_adyen_demo,
+        "PAYOPS_SEED_WEBHOOK_SECRET_PAYPAL_DEMO": secrets.webhook_paypal_demo,
         "PAYOPS_SEED_WEBHOOK_SECRET_STANDARD_DEMO": secrets.webhook_standard_demo,
     }
     given = {name: value for name, value in base.items() if value}
-    return {**unless_given, **given, **fixed}
+    made = {**unless_given, **given, **fixed}
+    if _is_ours(made["PAYOPS_PSP_PAYPAL_URL"], addresses):
+        # PayPal's certificates come from the simulator's own authority then, and from its host.
+        made.setdefault("PAYOPS_PAYPAL_CA_FILE", str(var / SIMULATOR_DATA / "paypal-ca.pem"))
+        made.setdefault("PAYOPS_PAYPAL_CERT_HOSTS", simulator_netloc)
+    return made
 
 
 def simulator_environment(*, product: Mapping[str, str], addresses: Addresses) -> dict[str, str]:
@@ -113,10 +129,21 @@ def simulator_environment(*, product: Mapping[str, str], addresses: Addresses) -
         "SIM_STANDARD_ACCOUNT": "demo",
         "SIM_STANDARD_SECRET": product["PAYOPS_SEED_WEBHOOK_SECRET_STANDARD_DEMO"],
         "SIM_API_KEY": product["PAYOPS_PSP_STRIPE_KEY"],
+        "SIM_ADYEN_ACCOUNT": "demo",
+        "SIM_ADYEN_SECRET": product["PAYOPS_SEED_WEBHOOK_SECRET_ADYEN_DEMO"],
+        "SIM_ADYEN_MERCHANT": MERCHANT_ACCOUNT,
+        "SIM_ADYEN_KEY": product["PAYOPS_PSP_ADYEN_KEY"],
+        "SIM_PAYPAL_ACCOUNT": "demo",
+        "SIM_PAYPAL_WEBHOOK_ID": product["PAYOPS_SEED_WEBHOOK_SECRET_PAYPAL_DEMO"],
+        "SIM_PAYPAL_KEY": product["PAYOPS_PSP_PAYPAL_KEY"],
     }
 
 
 def starts_simulator(*, product: Mapping[str, str], addresses: Addresses) -> bool:
     """Unless every provider address was given and points elsewhere."""
-    urls = (product["PAYOPS_PSP_STRIPE_URL"], product["PAYOPS_PSP_STANDARD_URL"])
-    return any(url.startswith(addresses.simulator + "/") for url in urls)
+    urls = (product[f"PAYOPS_PSP_{provider}_URL"] for provider in _PROVIDERS)
+    return any(_is_ours(url, addresses) for url in urls)
+
+
+def _is_ours(url: str, addresses: Addresses) -> bool:
+    return url.startswith(addresses.simulator + "/")

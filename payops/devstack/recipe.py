@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from payops.devstack.datadir import CHECKOUT
-from payops.devstack.environment import Addresses, simulator_environment, starts_simulator
+from payops.devstack.environment import (
+    SIMULATOR_DATA,
+    Addresses,
+    simulator_environment,
+    starts_simulator,
+)
 from payops.devstack.supervisor import Program
 
 Command = tuple[str, ...]
@@ -80,7 +85,7 @@ def _worker(lane: str, *, queues: str, processes: int = 1) -> Command:
 
 
 def _simulator(setting: Setting) -> Program:
-    port, data = str(setting.addresses.simulator_port), str(setting.var / "simulator")
+    port, data = str(setting.addresses.simulator_port), str(setting.var / SIMULATOR_DATA)
     return Program(
         name=SIMULATOR,
         command=(sys.executable, "-m", "payops.simulator", "--port", port, "--data", data),

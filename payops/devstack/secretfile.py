@@ -28,6 +28,8 @@ class Secrets:
     psp_key: str
     webhook_stripe_demo: str
     webhook_standard_demo: str
+    webhook_adyen_demo: str
+    webhook_paypal_demo: str
 
 
 def load_secrets(*, directory: Path) -> Secrets:
@@ -58,4 +60,7 @@ _GENERATORS: dict[str, Callable[[], str]] = {
     # Stripe signs with the whole text of the secret, Standard Webhooks with the decoded part.
     "webhook_stripe_demo": lambda: f"whsec_{secrets.token_hex(24)}",
     "webhook_standard_demo": lambda: f"whsec_{_key_of_32_bytes()}",
+    # Adyen's keys are 32 bytes in hex; PayPal signs with a certificate and names its webhook.
+    "webhook_adyen_demo": lambda: secrets.token_hex(32).upper(),
+    "webhook_paypal_demo": lambda: secrets.token_hex(9).upper()[:17],
 }

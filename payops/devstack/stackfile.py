@@ -40,8 +40,8 @@ def write_stack(
 ) -> None:
     """Exactly the promised shape; an address nobody serves is null."""
     secrets = {
-        "stripe/demo": environment["PAYOPS_SEED_WEBHOOK_SECRET_STRIPE_DEMO"],
-        "standard/demo": environment["PAYOPS_SEED_WEBHOOK_SECRET_STANDARD_DEMO"],
+        f"{provider}/demo": environment[f"PAYOPS_SEED_WEBHOOK_SECRET_{provider.upper()}_DEMO"]
+        for provider in ("stripe", "adyen", "paypal", "standard")
     }
     content = {
         "web": addresses.web,

@@ -1,19 +1,23 @@
 """Settings of the simulator process, read once from the environment.
 
-Owns names, defaults and bounds. Never guesses a secret: a missing one stops the start, because
-an unsigned or unauthenticated provider would prove nothing (WH-1, I7).
+Owns names, defaults and bounds. Never guesses a secret: a missing one of Stripe or the standard
+provider stops the start, one of Adyen or PayPal leaves that provider out, because an unsigned or
+unauthenticated provider would prove nothing (WH-1, I7).
 """
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 STRIPE = "stripe"
+ADYEN = "adyen"
+PAYPAL = "paypal"
 STANDARD = "standard"
-PROVIDERS = (STRIPE, STANDARD)
+PROVIDERS = (STRIPE, ADYEN, PAYPAL, STANDARD)
 
 BODY_MAX = 64 * 1024
 COPIES_MAX = 200
@@ -22,6 +26,8 @@ SETTLE_MAX_S = 86_400.0
 DEFAULT_BACKOFF_S = "1,2,5,10,20,30"
 DEFAULT_TRIES = "40"
 DEFAULT_KEY_WINDOW_S = "86400"
+DEFAULT_MERCHANT = "MeridianDE"
+DEFAULT_LOGIN_S = "32400"
 EVENT_DAYS = 30
 
 
@@ -31,7 +37,10 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where one provider account's webhooks go, and the secrets that sign them."""
+    """Where one provider account's webhooks go, and the secrets that sign them.
+
+    PayPal signs with a certificate: its one "secret" is the id of the webhook.
+    """
 
     account: str
     secrets: tuple[str, ...]
@@ -45,6 +54,10 @@ class Config:
     target: str
     endpoints: Mapping[str, Endpoint]
     api_key: str
+    adyen_key: str
+    adyen_merchant: str
+    paypal_key: str
+    token_s: float
     settle_s: float
     backoff_s: tuple[float, ...]
     tries_max: int
@@ -59,11 +72,27 @@ def read_config(*, environ: Mapping[str, str], directory: Path) -> Config:
     standard = _endpoint(environ, "STANDARD")
     for secret in standard.secrets:
         _check_standard_secret(secret)
+    endpoints = {STRIPE: _endpoint(environ, "STRIPE"), STANDARD: standard}
+    if environ.get("SIM_ADYEN_SECRET"):
+        endpoints[ADYEN] = _endpoint(environ, "ADYEN")
+        for secret in endpoints[ADYEN].secrets:
+            _check_hex_secret(secret)
+    if webhook_id := environ.get("SIM_PAYPAL_WEBHOOK_ID", "").strip():
+        account = environ.get("SIM_PAYPAL_ACCOUNT", "demo")
+        endpoints[PAYPAL] = Endpoint(account=account, secrets=(webhook_id,))
+    api_key = _required(environ, "SIM_API_KEY")
+    paypal_key = environ.get("SIM_PAYPAL_KEY") or f"sim-client:{api_key}"
+    if not all(paypal_key.partition(":")):
+        raise ConfigError("SIM_PAYPAL_KEY must be a client id and a secret joined by a colon")
     return Config(
         directory=directory,
         target=target,
-        endpoints={STRIPE: _endpoint(environ, "STRIPE"), STANDARD: standard},
-        api_key=_required(environ, "SIM_API_KEY"),
+        endpoints=endpoints,
+        api_key=api_key,
+        adyen_key=environ.get("SIM_ADYEN_KEY") or api_key,
+        adyen_merchant=environ.get("SIM_ADYEN_MERCHANT") or DEFAULT_MERCHANT,
+        paypal_key=paypal_key,
+        token_s=_seconds(environ, "SIM_PAYPAL_TOKEN_S", DEFAULT_LOGIN_S, low=0.1),
         settle_s=_seconds(environ, "SIM_SETTLE_S", "1.0"),
         backoff_s=_backoff(environ),
         tries_max=int(_seconds(environ, "SIM_TRIES", DEFAULT_TRIES, low=1, high=TRIES_MAX)),
@@ -105,6 +134,11 @@ def _backoff(environ: Mapping[str, str]) -> tuple[float, ...]:
     if not all(0.01 <= pause <= 86_400 for pause in pauses):
         raise ConfigError("SIM_BACKOFF_S must hold seconds between 0.01 and 86400")
     return pauses
+
+
+def _check_hex_secret(secret: str) -> None:
+    if not re.fullmatch(r"[0-9A-Fa-f]{64}", secret):
+        raise ConfigError("SIM_ADYEN_SECRET must be 64 hex digits")
 
 
 def _check_standard_secret(secret: str) -> None:

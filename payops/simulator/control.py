@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from payops.simulator import delivery, faults, lifecycle, witness
+from payops.simulator import delivery, faults, lifecycle, losses, outages, witness
 from payops.simulator.config import COPIES_MAX, PROVIDERS, SETTLE_MAX_S
 from payops.simulator.events import (
     QUEUED,
@@ -19,7 +19,7 @@ from payops.simulator.events import (
     event_get,
 )
 from payops.simulator.lifecycle import Failure
-from payops.simulator.payments import Payment, payment_open
+from payops.simulator.payments import Payment, payment_disturb, payment_open, refund_fail
 from payops.simulator.store import (
     Database,
     Record,
@@ -48,6 +48,7 @@ from payops.simulator.world import World
 AMOUNT_MAX = 99_999_999_999
 DELAY_MAX_S = 86_400.0
 _REFERENCE = r"[\x21-\x7e]{1,80}"
+_CODE = "[A-Za-z_]{1,64}"
 _SPREAD = "copies spread_s parallel"
 
 
@@ -122,8 +123,8 @@ def _fail(db: Database, act: Act) -> dict[str, Any]:
     record = _payout(db, act)
     spread = _spread(act.params)
     failure = Failure(
-        code=text(act.params, "failure_code", default="could_not_process", pattern="[a-z_]{1,64}"),
-        event=text(act.params, "event", default="payout.failed"),
+        code=text(act.params, "failure_code", default="could_not_process", pattern=_CODE),
+        event=text(act.params, "event", default=""),
         spread=spread,
         repeat=bool(flag(act.params, "repeat")),
     )
@@ -154,6 +155,11 @@ def _send(db: Database, act: Act) -> dict[str, Any]:
     return _told(record, lifecycle.payout_send(act.world, db, record=record))
 
 
+def _unclaim(db: Database, act: Act) -> dict[str, Any]:
+    record = _payout(db, act)
+    return _told(record, lifecycle.payout_unclaim(act.world, db, record=record))
+
+
 def _reverse(db: Database, act: Act) -> dict[str, Any]:
     record = _payout(db, act)
     spread = _spread(act.params)
@@ -168,9 +174,9 @@ def _cancel(db: Database, act: Act) -> dict[str, Any]:
 
 def _resend_last(db: Database, act: Act) -> dict[str, Any]:
     record = _payout(db, act)
-    row = db.execute(
-        "SELECT id FROM events WHERE object_id = ? ORDER BY seq DESC LIMIT 1", (record.id,)
-    ).fetchone()
+    row = witness.last_event(db, record)
+    if row is None:
+        raise Refused(409, f"Nothing was told of {record.id} yet.", code="event_missing")
     numbers = enqueue(act.world, db, event_id=row["id"], spread=_spread(act.params))
     return _told(record, row["id"]) | {"deliveries": numbers}
 
@@ -196,8 +202,46 @@ def _payment(db: Database, act: Act) -> dict[str, Any]:
         platform_fee=whole(params, "platform_fee", default=0, high=amount),
         status=text(params, "status", default="succeeded", pattern="succeeded|failed"),
     )
-    record, event = payment_open(act.world, db, payment=payment, spread=_spread(params))
+    record, event = payment_open(
+        act.world,
+        db,
+        payment=payment,
+        spread=_spread(params),
+        split=bool(flag(params, "split")),
+    )
     return {"payment": record.body, "event": event, "about": payment.reference}
+
+
+def _disturb(db: Database, act: Act) -> dict[str, Any]:
+    wanted, spread = text(act.params, "event"), _spread(act.params)
+    event = payment_disturb(act.world, db, name=act.name, event=wanted, spread=spread)
+    return {"event": event, "about": act.name}
+
+
+def _refund_fail(db: Database, act: Act) -> dict[str, Any]:
+    wanted, spread = text(act.params, "event", default=""), _spread(act.params)
+    event = refund_fail(act.world, db, name=act.name, event=wanted, spread=spread)
+    return {"event": event, "about": act.name}
+
+
+def _losses(db: Database, act: Act) -> dict[str, Any]:
+    return {"losses": losses.losses_list(db)}
+
+
+def _lose(db: Database, act: Act) -> dict[str, Any]:
+    return {"loss": losses.loss_add(db, params=act.params)}
+
+
+def _losses_clear(db: Database, act: Act) -> dict[str, Any]:
+    return {"cleared": losses.losses_clear(db)}
+
+
+def _outages(db: Database, act: Act) -> dict[str, Any]:
+    return {"outages": outages.outages_list(act.world, db)}
+
+
+def _outage(db: Database, act: Act) -> dict[str, Any]:
+    return {"outage": outages.outage_add(act.world, db, params=act.params)}
 
 
 def _delivery(db: Database, act: Act) -> dict[str, Any]:
@@ -255,7 +299,7 @@ def _spread(params: Params) -> Spread:
 _PAYOUT = r"/payouts/(?P<name>[^/]{1,240})"
 _FAULT = "match fault times delay_s delta booked moves_money provider operation reference"
 _SWITCHES = f"{' '.join(DELIVERY_SWITCHES)} order seed retry_now"
-_PAYMENT = f"provider reference seller amount currency fee platform_fee status {_SPREAD}"
+_PAYMENT = f"provider reference seller amount currency fee platform_fee status split {_SPREAD}"
 _FAIL = f"failure_code event delay_s repeat {_SPREAD}"
 # The buttons of one form on the page share their fields, so acts without options accept them.
 _IGNORED = f"failure_code event {_SPREAD}"
@@ -276,9 +320,16 @@ ROUTES: tuple[tuple[str, str, str, str | None, Handler], ...] = (
         "GET",
         "/deliveries",
         "",
-        "provider type object_id event_id state limit",
+        f"provider type object_id event_id state {_PAGED}",
         witness.deliveries,
     ),
+    ("GET", "/calls", "", f"provider operation {_PAGED}", witness.calls),
+    ("GET", "/losses", "", "", _losses),
+    ("POST", "/losses", "loss", "provider type times", _lose),
+    ("DELETE", "/losses", "losses_cleared", None, _losses_clear),
+    ("POST", "/losses/clear", "losses_cleared", "", _losses_clear),
+    ("GET", "/outages", "", "", _outages),
+    ("POST", "/outages", "outage", "provider kind seconds hang_s", _outage),
     ("GET", "/faults", "", "", _faults),
     ("POST", "/faults", "fault", _FAULT, _fault_add),
     ("DELETE", "/faults", "faults_cleared", None, _faults_clear),
@@ -287,9 +338,24 @@ ROUTES: tuple[tuple[str, str, str, str | None, Handler], ...] = (
     ("POST", f"{_PAYOUT}/pay", "paid", _IGNORED, _pay),
     ("POST", f"{_PAYOUT}/send", "sent", _IGNORED, _send),
     ("POST", f"{_PAYOUT}/reverse", "reversed", _IGNORED, _reverse),
+    ("POST", f"{_PAYOUT}/unclaim", "unclaimed", _IGNORED, _unclaim),
     ("POST", f"{_PAYOUT}/cancel", "canceled", _IGNORED, _cancel),
     ("POST", f"{_PAYOUT}/resend", "resent", _IGNORED, _resend_last),
     ("POST", "/payments", "payment", _PAYMENT, _payment),
+    (
+        "POST",
+        "/payments/(?P<name>[^/]{1,240})/tell",
+        "disturbed",
+        f"event {_SPREAD}",
+        _disturb,
+    ),
+    (
+        "POST",
+        "/refunds/(?P<name>[^/]{1,240})/fail",
+        "refund_failed",
+        f"event {_SPREAD}",
+        _refund_fail,
+    ),
     ("POST", "/events/(?P<name>[^/]{1,240})/resend", "resent", _SPREAD, _resend),
     ("GET", "/delivery", "", "", lambda db, act: witness.switches(db)),
     ("POST", "/delivery", "delivery", _SWITCHES, _delivery),

@@ -2,7 +2,8 @@
 
 The queue is in the store: a killed simulator goes on where it stopped and may repeat an attempt it
 could not record, as real providers do (WH-8). Owns the deliveries' states and the switches that
-spoil them (hold, reorder, drop, late, forged, stale). Never changes an event's bytes.
+spoil them (hold, reorder, drop, late, forged, stale). Never changes an event's bytes, but for a
+forged one whose signature lies in them.
 """
 
 import http.client
@@ -14,9 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from payops.simulator.config import STRIPE
+from payops.simulator import postmark
 from payops.simulator.events import DELIVERED, GIVEN_UP, QUEUED
-from payops.simulator.signing import FORGED_SECRET, standard_headers, stripe_headers
 from payops.simulator.store import Database, setting_get
 from payops.simulator.world import World
 
@@ -25,8 +25,12 @@ TIMEOUT_S = 15.0
 ANSWER_MAX = 300
 IDLE_S = 1.0
 GAP_S = 0.001
-KEPT_MAX = 200_000
+KEPT_MAX = 400_000
 GONE = 410
+_HEADERS = {
+    "Content-Type": "application/json; charset=utf-8",
+    "User-Agent": "psp-simulator/1.0",
+}
 
 
 @dataclass(frozen=True)
@@ -150,17 +154,26 @@ class Courier(threading.Thread):
         signed_at = int(started) - letter.stale_s
         target = urlsplit(self._world.config.target)
         endpoint = self._world.config.endpoints[letter.provider]
+        seal = postmark.Seal(
+            provider=letter.provider,
+            event_id=letter.event_id,
+            number=letter.number,
+            body=letter.body,
+            at=signed_at,
+            forged=letter.forged,
+        )
         kind = (
             http.client.HTTPSConnection if target.scheme == "https" else http.client.HTTPConnection
         )
         link = kind(target.hostname or "", target.port, timeout=TIMEOUT_S)
         status, error, answer = None, None, None
+        body, signature = postmark.sealed(self._world, seal)
         try:
             link.request(
                 "POST",
                 f"{target.path}/webhooks/{letter.provider}/{endpoint.account}/",
-                body=letter.body,
-                headers=self._headers(letter, endpoint.secrets, signed_at),
+                body=body,
+                headers={**_HEADERS, **signature},
             )
             response = link.getresponse()
             status = response.status
@@ -171,20 +184,6 @@ class Courier(threading.Thread):
             link.close()
         duration_ms = round((self._world.clock() - started) * 1000)
         return Outcome(status, error, answer, duration_ms, started, signed_at)
-
-    def _headers(self, letter: Letter, secrets: tuple[str, ...], signed_at: int) -> dict[str, str]:
-        keys = (FORGED_SECRET,) if letter.forged else secrets
-        if letter.provider == STRIPE:
-            signature = stripe_headers(secrets=keys, body=letter.body, at=signed_at)
-        else:
-            signature = standard_headers(
-                secrets=keys, message_id=letter.event_id, body=letter.body, at=signed_at
-            )
-        return {
-            "Content-Type": "application/json; charset=utf-8",
-            "User-Agent": "psp-simulator/1.0",
-            **signature,
-        }
 
     def _record(self, letter: Letter, outcome: Outcome) -> None:
         tries = letter.tries + 1
@@ -242,27 +241,38 @@ def release(world: World, db: Database, *, order: str, seed: int) -> int:
 
 
 def deliveries_list(
-    db: Database, *, where: str, values: tuple[Any, ...], limit: int
+    db: Database, *, where: str, values: tuple[Any, ...], limit: int, oldest_first: bool = False
 ) -> list[dict[str, Any]]:
-    """Deliveries matching a constant condition, newest first, each with all its attempts."""
+    """Deliveries matching a constant condition, each with all its attempts."""
     rows = db.execute(
         "SELECT d.*, e.type, e.provider, e.object_id FROM deliveries d"
-        f" JOIN events e ON e.id = d.event_id WHERE {where} ORDER BY d.seq DESC LIMIT ?",
+        f" JOIN events e ON e.id = d.event_id WHERE {where}"
+        f" ORDER BY d.seq {'ASC' if oldest_first else 'DESC'} LIMIT ?",
         (*values, limit),
     ).fetchall()
-    return [_shown(db, row) for row in rows]
+    attempts: dict[int, list[sqlite3.Row]] = {row["seq"]: [] for row in rows}
+    if rows:
+        span = (min(attempts), max(attempts))
+        for attempt in db.execute(
+            "SELECT * FROM attempts WHERE delivery BETWEEN ? AND ? ORDER BY delivery, seq", span
+        ):
+            if attempt["delivery"] in attempts:
+                attempts[attempt["delivery"]].append(attempt)
+    return [_shown(row, attempts[row["seq"]]) for row in rows]
 
 
 def prune(db: Database) -> None:
-    """Forget the oldest finished deliveries beyond the number kept."""
+    """Forget the oldest finished deliveries and calls beyond the number kept."""
     edge = "(SELECT COALESCE(MAX(seq), 0) FROM deliveries) - ?"
     db.execute(f"DELETE FROM attempts WHERE delivery <= {edge}", (KEPT_MAX,))
     db.execute(f"DELETE FROM deliveries WHERE state <> ? AND seq <= {edge}", (QUEUED, KEPT_MAX))
+    db.execute(
+        "DELETE FROM calls WHERE seq <= (SELECT COALESCE(MAX(seq), 0) FROM calls) - ?", (KEPT_MAX,)
+    )
 
 
-def _shown(db: Database, row: sqlite3.Row) -> dict[str, Any]:
+def _shown(row: sqlite3.Row, attempts: list[sqlite3.Row]) -> dict[str, Any]:
     names = ("at", "duration_ms", "status", "error", "answer", "signed_at")
-    attempts = db.execute("SELECT * FROM attempts WHERE delivery = ? ORDER BY seq", (row["seq"],))
     return {
         "id": row["seq"],
         "event_id": row["event_id"],

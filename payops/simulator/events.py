@@ -1,4 +1,4 @@
-"""Events of both providers: their envelope, their bytes, and the deliveries they queue.
+"""Events of every provider: their envelope, their bytes, and the deliveries they queue.
 
 An event's bytes are made once and stored, so every delivery and every resend carries exactly the
 same body under the same id (WH-4, WH-8). Enqueues only; delivery.py sends.
@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from payops.simulator.config import EVENT_DAYS, STRIPE
+from payops.simulator import adyen_objects, losses, paypal_objects
+from payops.simulator.config import ADYEN, EVENT_DAYS, PAYPAL, STRIPE
 from payops.simulator.store import Database, Record, new_id, setting_get, setting_put
 from payops.simulator.world import World
 
@@ -19,6 +20,7 @@ QUEUE_MAX = 50_000
 REORDER_S = 2.0
 WAVE_S = 0.25
 QUEUED, DELIVERED, GIVEN_UP, DROPPED = "queued", "delivered", "given_up", "dropped"
+LOST = "lost"
 
 
 @dataclass(frozen=True)
@@ -50,23 +52,60 @@ def event_add(
     previous: Mapping[str, Any] | None = None,
     origin: Origin | None = None,
     spread: Spread = ONCE,
+    resource: Mapping[str, Any] | None = None,
 ) -> str:
-    """Store an event about the object as it now is and queue its deliveries; returns its id."""
-    created = int(world.clock())
-    build = _stripe_event if record.provider == STRIPE else _standard_event
-    event = build(record, type, created, previous, origin)
-    indent = 2 if record.provider == STRIPE else None
+    """Store an event about the object as it now is and queue its deliveries; returns its id.
+
+    `resource` is what PayPal's event shows when that is not the payout item itself.
+    """
+    now = world.clock()
+    if record.provider == ADYEN:
+        event = adyen_objects.transfer_event(record.body, type=type, at=now)
+    elif record.provider == PAYPAL:
+        base = world.paypal_base
+        shown = resource or paypal_objects.item_shown(record.body, base=base)
+        event = paypal_objects.event(dict(shown), type=type, at=now, base=base)
+    else:
+        build = _stripe_event if record.provider == STRIPE else _standard_event
+        event = build(record, type, int(now), previous, origin)
+    return event_put(
+        world,
+        db,
+        provider=record.provider,
+        type=type,
+        object_id=record.id,
+        event=event,
+        spread=spread,
+    )
+
+
+def event_put(
+    world: World,
+    db: Database,
+    *,
+    provider: str,
+    type: str,
+    object_id: str,
+    event: Mapping[str, Any],
+    spread: Spread,
+) -> str:
+    """Store a finished event and queue its deliveries; its id (Adyen's events have none: ours)."""
+    indent = 2 if provider == STRIPE else None
     body = json.dumps(event, indent=indent, ensure_ascii=False).encode()
+    id = str(event.get("id") or new_id("adyen_sim_"))
     db.execute(
         "INSERT INTO events (id, provider, type, object_id, created, body)"
         " VALUES (?, ?, ?, ?, ?, ?)",
-        (event["id"], record.provider, type, record.id, created, body),
+        (id, provider, type, object_id, int(world.clock()), body),
     )
-    enqueue(world, db, event_id=event["id"], spread=spread)
-    return str(event["id"])
+    is_lost = losses.loss_take(db, provider=provider, type=type)
+    enqueue(world, db, event_id=id, spread=spread, is_lost=is_lost)
+    return id
 
 
-def enqueue(world: World, db: Database, *, event_id: str, spread: Spread) -> list[int]:
+def enqueue(
+    world: World, db: Database, *, event_id: str, spread: Spread, is_lost: bool = False
+) -> list[int]:
     """Queue deliveries of a stored event; their numbers. A full queue takes no more of them."""
     now = world.clock() + float(setting_get(db, "lateness_s", 0.0))
     drop_next = drop = int(setting_get(db, "drop_next", 0))
@@ -77,7 +116,7 @@ def enqueue(world: World, db: Database, *, event_id: str, spread: Spread) -> lis
         due_at = now + _offset(spread, index)
         if shuffled:
             due_at += world.dice.random() * REORDER_S
-        state = DROPPED if drop > 0 else QUEUED
+        state = LOST if is_lost else DROPPED if drop > 0 else QUEUED
         drop -= state == DROPPED
         number = db.execute(
             "INSERT INTO deliveries (event_id, state, due_at, serial) VALUES (?, ?, ?, ?)",

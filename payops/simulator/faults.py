@@ -36,6 +36,7 @@ KINDS: dict[str, tuple[float, str]] = {
     "500_stored": (0.0, "500 once execution began; replayed for the key"),
     "503": (0.0, "503, not executed"),
     "429": (0.0, "429, not executed"),
+    "401": (0.0, "401, as if the key or token had expired"),
     "declined": (0.0, "402, a final refusal kept under the key"),
     "wrong_amount": (0.0, "Answers with another amount"),
     "slow": (2.0, "Answers late"),
@@ -49,10 +50,15 @@ OPERATIONS = (
     "refund.get",
     "refund.list",
     "charge.get",
+    "payment.get",
+    "batch.get",
+    "token.create",
+    "signature.verify",
     "balance_transaction.get",
     "event.get",
     "event.list",
 )
+Refuse = Callable[[Refused], Response]
 _FIELDS = frozenset({"match", "fault", "times", "delay_s", "delta", "booked", "moves_money"})
 
 
@@ -132,7 +138,7 @@ def fault_take(
     return Fault(kind=row["fault"], delay_s=row["delay_s"], **json.loads(row["options"]))
 
 
-def before_execution(fault: Fault | None) -> Response | None:
+def before_execution(fault: Fault | None, refuse: Refuse) -> Response | None:
     """The answer of a fault that strikes before anything is executed or stored."""
     if fault is None:
         return None
@@ -142,24 +148,25 @@ def before_execution(fault: Fault | None) -> Response | None:
         "500": Refused(500, "An unexpected error occurred.", kind="api_error"),
         "503": Refused(503, "The service is unavailable, try again.", kind="api_error"),
         "429": Refused(429, "Too many requests.", code="rate_limit"),
+        "401": Refused(401, "The credentials have expired.", code="api_key_invalid"),
     }
     refusal = refusals.get(fault.kind)
     if refusal is None:
         return None
     headers = {"Retry-After": "1"} if fault.kind in ("429", "503") else {}
-    return replace(refusal.response(headers=headers), pause_s=fault.delay_s)
+    return replace(refuse(refusal), headers=headers, pause_s=fault.delay_s)
 
 
-def during_execution(fault: Fault | None, work: Callable[[], Response]) -> Response:
+def during_execution(fault: Fault | None, work: Callable[[], Response], refuse: Refuse) -> Response:
     """Run the work, or what the fault makes of it."""
     if fault is None:
         return work()
     if fault.kind == "500_stored":
         if fault.moves_money:
             work()
-        return Refused(500, "An unexpected error occurred.", kind="api_error").response()
+        return refuse(Refused(500, "An unexpected error occurred.", kind="api_error"))
     if fault.kind == "declined":
-        return Refused(402, "The request was declined.", code="declined").response()
+        return refuse(Refused(402, "The request was declined.", code="declined"))
     response = work()
     if fault.kind == "wrong_amount" and not fault.booked:
         return _other_amount(response, delta=fault.delta)
@@ -185,12 +192,25 @@ def booked_amount(fault: Fault | None, amount: int) -> int:
 
 
 def _other_amount(response: Response, *, delta: int) -> Response:
+    """The answer with another amount, wherever this provider's objects carry theirs."""
     answer = json.loads(response.body)
-    rows = answer["data"] if answer.get("object") == "list" else [answer]
+    rows = [answer, *(answer.get("data") or ()), *(answer.get("items") or ())]
     for row in rows:
-        if isinstance(row.get("amount"), int):
-            row["amount"] += delta
+        for place in (row, row.get("payout_item"), row.get("batch_header")):
+            if isinstance(place, dict) and "amount" in place:
+                place["amount"] = _plus(place["amount"], delta)
     return replace(response, body=json.dumps(answer, indent=2).encode())
+
+
+def _plus(amount: Any, delta: int) -> Any:
+    """Minor units, an object of minor units, or one of decimal text."""
+    if isinstance(amount, dict):
+        return {**amount, "value": _plus(amount.get("value"), delta)}
+    if isinstance(amount, str):
+        whole, point, part = amount.partition(".")
+        digits = str(int(whole + part) + delta).rjust(len(part) + 1, "0")
+        return digits[: len(digits) - len(part)] + point + digits[len(digits) - len(part) :]
+    return amount + delta if isinstance(amount, int) else amount
 
 
 def _choice(

@@ -1,24 +1,23 @@
-"""The one way an API call takes through either provider.
+"""The one way an API call takes through any provider.
 
-Key checked, parameters parsed, fault drawn, parameters validated, Idempotency-Key honoured,
-executed in one transaction, answered. Owns that order; the operations are tables in stripe_api.py
-and standard_api.py.
+Outage met, key checked, parameters parsed, fault drawn, parameters validated, idempotency key
+honoured, executed in one transaction, answered, written down. Owns that order; the operations are
+tables in stripe_api.py, adyen_api.py, paypal_api.py and standard_api.py.
 """
 
-import base64
-import binascii
-import hmac
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from payops.simulator import faults
+from payops.simulator import faults, outages
 from payops.simulator.events import Origin
 from payops.simulator.faults import Fault
-from payops.simulator.idempotency import KEY_MAX, fingerprint
+from payops.simulator.idempotency import fingerprint
+from payops.simulator.manners import PLAIN, Manners
 from payops.simulator.store import Database, new_id, objects_select
 from payops.simulator.wire import (
+    ANSWER,
     Params,
     Refused,
     Request,
@@ -30,6 +29,10 @@ from payops.simulator.wire import (
 from payops.simulator.world import World
 
 Answer = dict[str, Any]
+_NAMES = (
+    *("reference", "merchant_reference", "payops_reference", "description", "charge"),
+    *("referenceForBeneficiary", "sender_batch_id", "sender_item_id", "invoice_id"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Call:
     origin: Origin
     fault: Fault | None
     now: int
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Face:
     prefix: str
     parse: Callable[[bytes], Params]
     operations: Sequence[Operation]
+    manners: Manners = PLAIN
 
 
 def operation(
@@ -83,32 +88,52 @@ def operation(
 
 
 def serve(world: World, face: Face, request: Request) -> Response:
-    """Answer one API call, refusals and ordered faults included."""
-    request_id = new_id("req_sim", size=14)
+    """Answer one API call, outages, refusals and ordered faults included."""
+    down = outages.outage_answer(world, target=face.provider)
+    if down:
+        _write_down(world, face, "outage", down)
+        return down
+    request_id, manners, name = new_id("req_sim", size=14), face.manners, "unknown"
     try:
-        response = _serve(world, face, request, request_id)
+        manners.authenticate(world.config, request, world.clock())
+        found, id = _route(face, request)
+        name = found.name
+        response = _serve(world, face, request, request_id, found, id)
     except Refused as refusal:
-        response = refusal.response()
-    headers = {"Request-Id": request_id, **response.headers}
-    if key := request.headers.get("idempotency-key"):
-        headers["Idempotency-Key"] = key[:KEY_MAX]
+        response = manners.refuse(refusal)
+    _write_down(world, face, name, response)
+    headers = {manners.request_header: request_id, **response.headers}
+    if key := request.headers.get(manners.key_header.lower()):
+        headers[manners.key_header] = key[: manners.key_max]
     return replace(response, headers=headers)
 
 
-def _serve(world: World, face: Face, request: Request, request_id: str) -> Response:
-    _authenticate(world, request)
-    found, id = _route(face, request)
+def _write_down(world: World, face: Face, name: str, response: Response) -> None:
+    """Every call stays in the witness's log, also one that got no answer."""
+    status = response.status if response.ending == ANSWER else None
+    with world.store.transaction() as db:
+        db.execute(
+            "INSERT INTO calls (provider, operation, at, status, ending) VALUES (?, ?, ?, ?, ?)",
+            (face.provider, name, world.clock(), status, response.ending),
+        )
+
+
+def _serve(
+    world: World, face: Face, request: Request, request_id: str, found: Operation, id: str
+) -> Response:
+    manners = face.manners
     params = face.parse(request.body) if request.method == "POST" else form_params(request.query)
     fault = _draw(world, face, found, params, id)
-    early = faults.before_execution(fault)
+    early = faults.before_execution(fault, manners.refuse)
     if early:
         return early
     params.pop("expand", None)
     only(params, found.params)
     found.check(params)
-    key = request.headers.get("idempotency-key") if request.method == "POST" else None
-    if key is not None and not 1 <= len(key) <= KEY_MAX:
-        raise Refused(400, f"Idempotency-Key must have 1 to {KEY_MAX} characters.")
+    key = request.headers.get(manners.key_header.lower()) if request.method == "POST" else None
+    if key is not None and not 1 <= len(key) <= manners.key_max:
+        text = f"{manners.key_header} must have 1 to {manners.key_max} characters."
+        raise Refused(400, text)
     call = Call(
         world=world,
         params=params,
@@ -116,6 +141,7 @@ def _serve(world: World, face: Face, request: Request, request_id: str) -> Respo
         origin=Origin(request_id=request_id, key=key),
         fault=fault,
         now=int(world.clock()),
+        headers=request.headers,
     )
     response = _execute(face, found, request, call)
     world.wake()
@@ -125,7 +151,9 @@ def _serve(world: World, face: Face, request: Request, request_id: str) -> Respo
 def _execute(face: Face, found: Operation, request: Request, call: Call) -> Response:
     def work(db: Database) -> Response:
         return faults.during_execution(
-            call.fault, lambda: json_response(found.execute(db, call), status=found.status)
+            call.fault,
+            lambda: json_response(found.execute(db, call), status=found.status),
+            face.manners.refuse,
         )
 
     def before() -> None:
@@ -145,21 +173,8 @@ def _execute(face: Face, found: Operation, request: Request, call: Call) -> Resp
         now=call.world.clock(),
         before=before,
         work=work,
+        manners=face.manners,
     )
-
-
-def _authenticate(world: World, request: Request) -> None:
-    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
-    offered = credential.strip()
-    if scheme.lower() == "basic":
-        try:
-            offered = base64.b64decode(offered, validate=True).decode().partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
-            offered = ""
-    elif scheme.lower() != "bearer":
-        offered = ""
-    if not hmac.compare_digest(offered.encode(), world.config.api_key.encode()):
-        raise Refused(401, "Invalid API key provided.", code="api_key_invalid")
 
 
 def _route(face: Face, request: Request) -> tuple[Operation, str]:
@@ -187,11 +202,13 @@ def _draw(world: World, face: Face, found: Operation, params: Params, id: str) -
 
 
 def _named(params: Params) -> list[str]:
-    """The references a call names itself by, at either provider."""
-    metadata = params.get("metadata")
-    places = [params, metadata if isinstance(metadata, dict) else {}]
-    names = ("reference", "merchant_reference", "payops_reference", "description", "charge")
-    return [place[name] for place in places for name in names if isinstance(place.get(name), str)]
+    """The references a call names itself by, at any provider."""
+    places = [params]
+    for name in ("metadata", "sender_batch_header"):
+        places += [params[name]] if isinstance(params.get(name), dict) else []
+    items = params.get("items")
+    places += [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return [place[name] for place in places for name in _NAMES if isinstance(place.get(name), str)]
 
 
 def resource_missing(noun: str, id: str) -> Refused:

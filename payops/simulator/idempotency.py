@@ -11,10 +11,10 @@ import sqlite3
 import threading
 from collections.abc import Callable
 
+from payops.simulator.manners import Manners
 from payops.simulator.store import Database, Store
 from payops.simulator.wire import Params, Refused, Response
 
-KEY_MAX = 255
 Work = Callable[[Database], Response]
 
 
@@ -43,25 +43,28 @@ class KeyRing:
         now: float,
         before: Callable[[], None],
         work: Work,
+        manners: Manners,
     ) -> Response:
         """The stored answer for this key, or that of `work`; `before` runs outside transactions."""
         name = (provider, key)
         with self._lock:
             if name in self._busy:
-                raise Refused(
-                    409,
-                    "There is currently another in-progress request using this Idempotent Key.",
-                    code="idempotency_key_in_use",
-                )
+                raise manners.key_in_use()
             self._busy.add(name)
         try:
             with store.transaction() as db:
-                stored = self._stored(db, name=name, digest=digest, now=now)
+                stored = self._stored(db, name=name, digest=digest, now=now, manners=manners)
             if stored:
                 return stored
             before()
             return _execute(
-                store, name=name, digest=digest, request_id=request_id, now=now, work=work
+                store,
+                name=name,
+                digest=digest,
+                request_id=request_id,
+                now=now,
+                work=work,
+                manners=manners,
             )
         finally:
             with self._lock:
@@ -72,7 +75,13 @@ class KeyRing:
         return db.execute("DELETE FROM keys WHERE at <= ?", (now - self._window_s,)).rowcount
 
     def _stored(
-        self, db: Database, *, name: tuple[str, str], digest: str, now: float
+        self,
+        db: Database,
+        *,
+        name: tuple[str, str],
+        digest: str,
+        now: float,
+        manners: Manners,
     ) -> Response | None:
         row = db.execute(
             "SELECT * FROM keys WHERE provider = ? AND key = ? AND at > ?",
@@ -81,17 +90,19 @@ class KeyRing:
         if row is None:
             return None
         if row["fingerprint"] != digest:
-            raise Refused(
-                400,
-                "Keys for idempotent requests can only be used with the same parameters they"
-                " were first used with.",
-                kind="idempotency_error",
-            )
-        return _replay(row, key=name[1])
+            raise manners.key_changed()
+        return _replay(row, manners=manners)
 
 
 def _execute(
-    store: Store, *, name: tuple[str, str], digest: str, request_id: str, now: float, work: Work
+    store: Store,
+    *,
+    name: tuple[str, str],
+    digest: str,
+    request_id: str,
+    now: float,
+    work: Work,
+    manners: Manners,
 ) -> Response:
     """Work and its stored answer in one transaction; a stored refusal in one of its own."""
     try:
@@ -102,7 +113,7 @@ def _execute(
     except Refused as refusal:
         if not refusal.stored:
             raise
-        response = refusal.response()
+        response = manners.refuse(refusal)
         with store.transaction() as db:
             _keep(db, name, digest, response, request_id, now)
         return response
@@ -123,6 +134,8 @@ def _keep(
     )
 
 
-def _replay(row: sqlite3.Row, *, key: str) -> Response:
+def _replay(row: sqlite3.Row, *, manners: Manners) -> Response:
     headers = {"Idempotent-Replayed": "true", "Original-Request": row["request_id"]}
+    if not manners.tells_replay:
+        headers = {}
     return Response(status=row["status"], body=row["body"], headers=headers)

@@ -1,8 +1,8 @@
-"""The life of a payout at the provider, the same for both providers (PX-3, PX-15).
+"""The life of a payout at the provider, the same for every provider (PX-3, PX-15).
 
 Owns the legal moves pending -> in_transit -> paid | failed | canceled, the late failure and the
-reversal after paid, and for each the money movement and the event that tell of it. Each move is
-one transaction of the caller. Never speaks HTTP.
+reversal after paid, and for each the money movement and the event that tell of it. What a provider
+calls them is habits.py's. Each move is one transaction of the caller. Never speaks HTTP.
 """
 
 import json
@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from payops.simulator.config import STANDARD, STRIPE
+from payops.simulator import adyen_objects, paypal_batches, paypal_objects
+from payops.simulator.config import ADYEN, PAYPAL, STRIPE
 from payops.simulator.events import ONCE, Origin, Spread, event_add
+from payops.simulator.habits import FAILED, HABITS
 from payops.simulator.store import (
     Database,
     Record,
@@ -27,7 +29,7 @@ from payops.simulator.world import World
 
 JOBS_MAX = 100_000
 JOB_BATCH = 200
-FAILED_EVENTS = {STRIPE: ("payout.failed",), STANDARD: ("payout.failed", "settlementFailed")}
+OPEN = ("pending", "in_transit", "unclaimed")
 FAILURES = {
     "account_closed": "The bank account has been closed.",
     "account_frozen": "The bank account has been frozen.",
@@ -51,10 +53,13 @@ FAILURES = {
 
 @dataclass(frozen=True)
 class Failure:
-    """How a payout fails: reason, the event type that tells it, and whether it is told again."""
+    """How a payout fails: reason, the event that tells it, and whether it is told again.
+
+    Without an event it is the usual one of its provider.
+    """
 
     code: str = "could_not_process"
-    event: str = "payout.failed"
+    event: str = ""
     spread: Spread = ONCE
     repeat: bool = False
 
@@ -76,7 +81,10 @@ def payout_open(world: World, db: Database, *, record: Record, origin: Origin) -
         merchant_reference=record.merchant_reference,
     )
     _move(db, record, kind="payout", direction="out", key=origin.key, at=now)
-    event_add(world, db, record=record, type="payout.created", origin=origin)
+    if record.provider != PAYPAL:
+        # PayPal tells of the batch, once for all its items.
+        created = HABITS[record.provider].created
+        event_add(world, db, record=record, type=created, origin=origin)
     settle_s = world.settle_s(db)
     if settle_s >= 0:
         job_add(db, due_at=now + settle_s / 2, verb="send", object_id=record.id)
@@ -84,80 +92,109 @@ def payout_open(world: World, db: Database, *, record: Record, origin: Origin) -
 
 
 def payout_send(world: World, db: Database, *, record: Record) -> str | None:
-    """pending -> in_transit; only Stripe tells of it."""
+    """pending -> in_transit; only Stripe and Adyen tell of it."""
     _require(record, "pending", act="sent")
-    previous = _change(db, record, {"status": "in_transit"})
-    if record.provider == STANDARD:
+    previous = _change(world, db, record, {"status": "in_transit"})
+    told = HABITS[record.provider].sent
+    if told is None:
         return None
-    return event_add(world, db, record=record, type="payout.updated", previous=previous)
+    return event_add(world, db, record=record, type=told, previous=previous)
 
 
 def payout_pay(world: World, db: Database, *, record: Record) -> str:
-    """pending or in_transit -> paid."""
-    _require(record, "pending", "in_transit", act="paid")
+    """pending, in_transit or unclaimed -> paid."""
+    _require(record, *OPEN, act="paid")
     changes: dict[str, Any] = {"status": "paid"}
     if record.provider == STRIPE:
         changes["trace_id"] = {"status": "supported", "value": new_id("SIM", size=12).upper()}
-    previous = _change(db, record, changes)
-    return event_add(world, db, record=record, type="payout.paid", previous=previous)
+    if record.provider == PAYPAL:
+        changes["transaction_id"] = paypal_objects.paypal_id()
+    previous = _change(world, db, record, changes, movement=-record.body["amount"])
+    told = event_add(world, db, record=record, type=HABITS[record.provider].paid, previous=previous)
+    paypal_batches.batch_end(world, db, record)
+    return told
+
+
+def payout_unclaim(world: World, db: Database, *, record: Record) -> str:
+    """pending or in_transit -> unclaimed: PayPal's receiver has no account yet."""
+    if record.provider != PAYPAL:
+        raise Refused(400, f"{record.provider} knows no unclaimed payout.", code="act_unknown")
+    _require(record, "pending", "in_transit", act="left unclaimed")
+    changes = {"status": "unclaimed", "transaction_id": paypal_objects.paypal_id()}
+    _change(world, db, record, changes)
+    told = event_add(world, db, record=record, type=f"{paypal_objects.ITEM}UNCLAIMED")
+    paypal_batches.batch_end(world, db, record)
+    return told
 
 
 def payout_fail(world: World, db: Database, *, record: Record, failure: Failure) -> str:
-    """pending, in_transit or paid -> failed, told however often.
+    """pending, in_transit, unclaimed or paid -> failed (or returned), told however often.
 
     The money comes back at once and once; only the standard provider returns the money of a payout
     that was paid later, when it is reversed.
     """
     failure_check(record=record, failure=failure)
-    if record.body["status"] == "failed" and failure.repeat:
-        return event_add(world, db, record=record, type=failure.event, spread=failure.spread)
-    _require(record, "pending", "in_transit", "paid", act="failed")
-    message = FAILURES.get(failure.code, "The bank returned this payout.")
+    habits = HABITS[record.provider]
+    event = failure.event or next(iter(habits.failures))
+    becomes, wire = habits.failures[event]
+    told_as = habits.failure_type(event)
+    if record.body["status"] == becomes and failure.repeat:
+        _change(world, db, record, {})
+        return event_add(world, db, record=record, type=told_as, spread=failure.spread)
+    _require(record, *OPEN, "paid", act=becomes)
     changes: dict[str, Any] = {
-        "status": "failed",
-        "failure_code": failure.code,
-        "failure_message": message,
+        "status": becomes,
+        "failure_code": habits.code(failure.code),
+        "failure_message": FAILURES.get(failure.code, "The bank returned this payout."),
     }
-    if record.provider == STRIPE or record.body["status"] != "paid":
-        changes |= _money_back(world, db, record, kind="payout_failure")
-    previous = _change(db, record, changes)
-    return event_add(
-        world, db, record=record, type=failure.event, previous=previous, spread=failure.spread
+    if wire:
+        changes["wire_status"] = wire
+    was_paid = record.body["status"] == "paid"
+    if habits.late_failure_returns_money or not was_paid:
+        kind = "payout_failure" if becomes == FAILED else "payout_reversal"
+        changes |= _money_back(world, db, record, kind=kind)
+    booked = record.body["amount"] if was_paid else 0
+    previous = _change(world, db, record, changes, movement=booked)
+    told = event_add(
+        world, db, record=record, type=told_as, previous=previous, spread=failure.spread
     )
+    paypal_batches.batch_end(world, db, record)
+    return told
 
 
 def failure_check(*, record: Record, failure: Failure) -> None:
-    """Refuse an event type this provider does not know."""
-    allowed = FAILED_EVENTS[record.provider]
-    if failure.event not in allowed:
+    """Refuse an event this provider does not know."""
+    allowed = HABITS[record.provider].failures
+    if failure.event and failure.event not in allowed:
         text = f"event must be one of: {', '.join(allowed)}."
         raise Refused(400, text, code="parameter_invalid", param="event")
 
 
 def payout_reverse(world: World, db: Database, *, record: Record, spread: Spread) -> str:
-    """paid -> reversed at the standard provider, also when it failed since; at Stripe paid stays
+    """paid -> reversed, also when it failed since and the money is still out; at Stripe paid stays
     and reversed_by is set.
     """
     late = ("failed",) if record.provider != STRIPE else ()
     _require(record, "paid", *late, act="reversed")
     if record.body.get("reversed_by") or (late and movement_is_back(db, object_id=record.id)):
         raise Refused(409, f"{record.id} is reversed already.", code="already_reversed")
-    type, changes = "payout.reversed", {"status": "reversed"}
+    type, changes = HABITS[record.provider].reversed, {"status": "reversed"}
     if record.provider == STRIPE:
-        type, changes = "payout.updated", {"reversed_by": _counter_payout(world, db, record)}
+        changes = {"reversed_by": _counter_payout(world, db, record)}
     _move(db, record, kind="payout_reversal", direction="in", key=None, at=world.clock())
-    previous = _change(db, record, dict(changes))
+    previous = _change(world, db, record, dict(changes), movement=record.body["amount"])
     return event_add(world, db, record=record, type=type, previous=previous, spread=spread)
 
 
 def payout_cancel(world: World, db: Database, *, record: Record, origin: Origin | None) -> str:
-    """pending -> canceled; the money stays in the balance."""
-    _require(record, "pending", act="canceled")
+    """pending (at PayPal: unclaimed) -> canceled; the money stays in the balance."""
+    habits = HABITS[record.provider]
+    _require(record, *habits.cancelable, act="canceled")
     changes: dict[str, Any] = {"status": "canceled"}
     changes |= _money_back(world, db, record, kind="payout_cancel")
-    previous = _change(db, record, changes)
+    previous = _change(world, db, record, changes)
     return event_add(
-        world, db, record=record, type="payout.canceled", previous=previous, origin=origin
+        world, db, record=record, type=habits.canceled, previous=previous, origin=origin
     )
 
 
@@ -238,7 +275,7 @@ def jobs_run(world: World) -> float | None:
 
 def _job_run(world: World, db: Database, *, verb: str, id: str, arguments: str) -> None:
     record = None
-    for provider in (STRIPE, STANDARD):
+    for provider in HABITS:
         record = record or object_get(db, provider=provider, kind="payout", id=id)
     if record is None:
         return
@@ -278,11 +315,28 @@ def _require(record: Record, *allowed: str, act: str) -> None:
         )
 
 
-def _change(db: Database, record: Record, changes: dict[str, Any]) -> dict[str, Any]:
-    """Write the changes; what the changed members were before."""
+def _change(
+    world: World,
+    db: Database,
+    record: Record,
+    changes: dict[str, Any],
+    *,
+    movement: int = 0,
+) -> dict[str, Any]:
+    """Write the changes; what the changed members were before.
+
+    Adyen numbers and lists each, with what it books in the balance (`movement`).
+    """
     previous = {name: record.body.get(name) for name in changes}
-    record.body.update(changes)
-    object_save(db, body=record.body)
+    body = record.body
+    body.update(changes)
+    if record.provider in (ADYEN, PAYPAL):
+        body["updated"] = int(world.clock())
+    if record.provider == ADYEN:
+        body["sequence"] += 1
+        entry = adyen_objects.history_entry(body, at=world.clock(), movement=movement)
+        body["history"].append(entry)
+    object_save(db, body=body)
     return previous
 
 

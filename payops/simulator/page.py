@@ -8,9 +8,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from payops.simulator import delivery, faults, witness
-from payops.simulator.config import COPIES_MAX, PROVIDERS
-from payops.simulator.lifecycle import FAILED_EVENTS, FAILURES
+from payops.simulator import delivery, faults, outages, witness
+from payops.simulator.config import COPIES_MAX, PAYPAL, PROVIDERS
+from payops.simulator.habits import HABITS
+from payops.simulator.lifecycle import FAILURES, OPEN
+from payops.simulator.money import iso_exponent
 from payops.simulator.store import Database, Record, objects_select
 from payops.simulator.wire import Refused, Request, Response, form_params, text, whole
 from payops.simulator.witness import Act
@@ -27,32 +29,18 @@ NOTICES = {
     "canceled": "Payout canceled.",
     "resent": "Event queued again.",
     "payment": "Payment created.",
+    "unclaimed": "Payout left unclaimed.",
+    "disturbed": "Told; the event is on its way.",
+    "refund_failed": "Refund failed; the event is on its way.",
+    "loss": "Those events will be stored and listed, but never sent.",
+    "losses_cleared": "Losses withdrawn.",
+    "outage": "Outage set.",
     "fault": "Fault ordered.",
     "faults_cleared": "Faults withdrawn.",
     "delivery": "Delivery settings changed.",
     "timing": "Timing changed.",
     "reset": "Everything was forgotten.",
 }
-_NO_DECIMALS = frozenset(
-    [
-        "BIF",
-        "CLP",
-        "DJF",
-        "GNF",
-        "JPY",
-        "KMF",
-        "KRW",
-        "PYG",
-        "RWF",
-        "UGX",
-        "VND",
-        "VUV",
-        "XAF",
-        "XOF",
-        "XPF",
-    ]
-)
-_THREE_DECIMALS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
 
 
 def serve(world: World, request: Request) -> Response:
@@ -71,13 +59,15 @@ def show(world: World, request: Request, *, problem: str = "", status: int = 200
     wanted = text(params, "q", default="", pattern=r".{1,80}")
     before = whole(params, "before", default=2**53, low=0, high=2**53)
     with world.store.transaction() as db:
+        state = witness.state(db, Act(world=world, params={}, name=""))
         parts = [
-            _head(witness.state(db, Act(world=world, params={}, name=""))),
+            _head(state),
             _notice(params, problem),
             _payouts(db, wanted, before),
             _delivery_form(witness.switches(db)),
             _fault_form(db),
-            _payment_form(),
+            _outage_form(state),
+            _payment_form(world),
             _log(db),
             _reset_form(),
         ]
@@ -115,7 +105,7 @@ def _notice(params: dict[str, Any], problem: str) -> str:
 def _payouts(db: Database, wanted: str, before: int) -> str:
     where, values = "kind = 'payout' AND parent IS NULL AND seq < ?", [before]
     if wanted:
-        where += " AND (id = ? OR reference = ? OR merchant_reference = ?)"
+        where += " AND (id = ? OR reference = ? OR instr(merchant_reference, ?) > 0)"
         values = [before, wanted, wanted, wanted]  # type: ignore[list-item]
     found = objects_select(db, where=where, values=values, limit=PAYOUT_ROWS + 1)
     rows = "".join(_payout_row(db, record) for record in found[:PAYOUT_ROWS])
@@ -142,9 +132,7 @@ def _payouts(db: Database, wanted: str, before: int) -> str:
 
 def _payout_row(db: Database, record: Record) -> str:
     shown = witness.payout_shown(record)
-    event = db.execute(
-        "SELECT type FROM events WHERE object_id = ? ORDER BY seq DESC LIMIT 1", (record.id,)
-    ).fetchone()
+    event = witness.last_event(db, record)
     name = escape(shown["merchant_reference"] or shown["reference"] or record.id)
     code = f" · {escape(shown['failure_code'])}" if shown["failure_code"] else ""
     back = " · reversed" if shown["reversed_by"] else ""
@@ -161,9 +149,10 @@ def _payout_row(db: Database, record: Record) -> str:
 def _payout_form(record: Record, name: str) -> str:
     status, base = record.body["status"], f"/control/payouts/{escape(record.id)}"
     fields, buttons = "", []
-    if status in ("pending", "in_transit", "paid"):
+    habits = HABITS[record.provider]
+    if status in (*OPEN, "paid"):
         codes = "".join(f"<option>{code}</option>" for code in FAILURES)
-        told = FAILED_EVENTS[record.provider]
+        told = tuple(habits.failures)
         fields = (
             f'<label>Reason <select name="failure_code">{codes}</select></label>'
             f"{_select('Event', 'event', told) if len(told) > 1 else ''}"
@@ -171,11 +160,13 @@ def _payout_form(record: Record, name: str) -> str:
             f' max="{COPIES_MAX}"></label>'
         )
         buttons.append(_button(f"{base}/fail", "Fail this payout now", name, kind="strong"))
-    if status in ("pending", "in_transit"):
+    if status in OPEN:
         buttons.append(_button(f"{base}/pay", "Pay", name))
+    if record.provider == PAYPAL and status in ("pending", "in_transit"):
+        buttons.append(_button(f"{base}/unclaim", "Leave unclaimed", name))
     if status == "paid" and not record.body.get("reversed_by"):
         buttons.append(_button(f"{base}/reverse", "Reverse", name))
-    if status == "pending":
+    if status in habits.cancelable:
         buttons.append(_button(f"{base}/cancel", "Cancel", name))
     twelve = ' name="copies" value="12"'
     buttons.append(_button(f"{base}/resend", "Resend last event &times;12", name, extra=twelve))
@@ -255,7 +246,46 @@ def _fault_form(db: Database) -> str:
     )
 
 
-def _payment_form() -> str:
+def _outage_form(state: dict[str, Any]) -> str:
+    now = state["now"]
+    lasting = "".join(
+        f"<li><strong>{name}</strong> {outages.KINDS[each['kind']]} for another"
+        f" {max(0, each['until'] - now):.0f} s; {each['calls']} calls met it</li>"
+        for name, each in state["outages"].items()
+    )
+    losing = "".join(
+        f"<li>The next {each['remaining']} events of {_any(each['provider'])}, type"
+        f" {_any(each['type'])}, are lost; {each['used']} were</li>"
+        for each in state["losses"]
+    )
+    lines = f'<ul class="facts-list">{lasting}{losing}</ul>' if lasting or losing else _ALL_WELL
+    withdraw = (
+        '<form method="post" action="/control/losses/clear"><button>Withdraw all losses</button>'
+        "</form>"
+    )
+    kinds = "".join(
+        f'<option value="{kind}">{words}</option>' for kind, words in outages.KINDS.items()
+    )
+    return (
+        '<section aria-labelledby="outages"><h2 id="outages">Outages and lost events</h2>'
+        '<form class="line" method="post" action="/control/outages">'
+        f"{_select('Provider', 'provider', outages.TARGETS)}"
+        f'<label>Every call <select name="kind">{kinds}</select></label>'
+        '<label>Seconds (0 ends it) <input type="number" name="seconds" value="600" min="0"'
+        ' max="86400"></label><button>Set the outage</button></form>'
+        '<form class="line" method="post" action="/control/losses">'
+        f"{_select('Provider', 'provider', ('*', *PROVIDERS))}"
+        '<label>Event type <input name="type" value="*" maxlength="120"></label>'
+        '<label>Times <input type="number" name="times" value="1" min="1" max="100000"></label>'
+        f"<button>Never send them</button></form>{lines}{withdraw if losing else ''}</section>"
+    )
+
+
+def _any(word: str) -> str:
+    return "any" if word == "*" else escape(word)
+
+
+def _payment_form(world: World) -> str:
     fields = "".join(
         f'<label>{label} <input name="{name}" value="{value}" required maxlength="80"></label>'
         for name, label, value in (
@@ -271,7 +301,7 @@ def _payment_form() -> str:
     return (
         '<section aria-labelledby="payment"><h2 id="payment">Let a buyer pay</h2>'
         '<form class="line" method="post" action="/control/payments">'
-        f"{_select('Provider', 'provider', PROVIDERS)}{fields}"
+        f"{_select('Provider', 'provider', tuple(world.config.endpoints))}{fields}"
         "<button>Create the payment</button></form></section>"
     )
 
@@ -319,7 +349,7 @@ def _select(label: str, name: str, options: tuple[str, ...]) -> str:
 
 
 def _money(amount: int, currency: str) -> str:
-    places = 0 if currency in _NO_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
+    places = iso_exponent(currency)
     sign, digits = ("&minus;" if amount < 0 else ""), str(abs(amount)).rjust(places + 1, "0")
     major = f"{int(digits[: len(digits) - places]):,}"
     minor = f".{digits[len(digits) - places :]}" if places else ""
@@ -331,6 +361,7 @@ _ORDER = (
     '<option value="shuffled">shuffled</option><option value="original">in order</option>'
     '</select></label><label>Seed <input type="number" name="seed" value="1" min="0"></label>'
 )
+_ALL_WELL = '<p class="empty">Every provider is up and every event is sent.</p>'
 _NO_FAULTS = '<p class="empty">No faults are ordered; every call succeeds.</p>'
 _DOCUMENT = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">'

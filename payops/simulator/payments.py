@@ -1,16 +1,28 @@
 """Incoming payments that a person or a test lets happen at a provider.
 
-Owns the charge (Stripe) and the payment (standard provider) with fee, movement and event. The
-product never asks for these: they arrive as webhooks, and can be read back by id.
+Owns the charge (Stripe), the payment (Adyen, standard provider) and the capture (PayPal) with fee,
+movement and event. The product never asks for these: they arrive as webhooks, and can be read back
+by id.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from payops.simulator.config import STRIPE
+from payops.simulator import adyen_notices, adyen_objects, paypal_notices, paypal_objects
+from payops.simulator.config import ADYEN, PAYPAL, STANDARD, STRIPE
 from payops.simulator.events import Spread, event_add
 from payops.simulator.lifecycle import balance_transaction_add
-from payops.simulator.store import Database, Record, movement_add, new_id, object_add
+from payops.simulator.money import shown_minor
+from payops.simulator.store import (
+    Database,
+    Record,
+    movement_add,
+    new_id,
+    object_add,
+    objects_select,
+)
+from payops.simulator.wire import Refused
 from payops.simulator.world import World
 
 SUCCEEDED, FAILED = "succeeded", "failed"
@@ -31,13 +43,18 @@ class Payment:
 
 
 def payment_open(
-    world: World, db: Database, *, payment: Payment, spread: Spread
+    world: World, db: Database, *, payment: Payment, spread: Spread, split: bool = False
 ) -> tuple[Record, str]:
-    """Create the payment and tell of it; the object and the id of its event."""
+    """Create the payment and tell of it; the object and the id of its event.
+
+    `split` has Adyen tell authorisation and capture in bodies of their own.
+    """
     now = world.clock()
-    stripe = payment.provider == STRIPE
-    body = (_charge if stripe else _payment)(payment, int(now))
-    if stripe and payment.status == SUCCEEDED:
+    if payment.provider not in world.config.endpoints:
+        text = f"The account of {payment.provider} is not configured here."
+        raise Refused(400, text, code="provider_absent", param="provider")
+    body = _BODIES[payment.provider](payment, int(now))
+    if payment.provider == STRIPE and payment.status == SUCCEEDED:
         body["balance_transaction"] = balance_transaction_add(
             db,
             body=body,
@@ -46,7 +63,7 @@ def payment_open(
             fee=payment.fee,
             created=int(now),
         )
-    kind = "charge" if stripe else "payment"
+    kind = "charge" if payment.provider == STRIPE else "payment"
     record = Record(
         seq=0,
         id=body["id"],
@@ -69,11 +86,54 @@ def payment_open(
             key=None,
             at=now,
         )
-    good, bad = ("charge.succeeded", "charge.failed")
-    if not stripe:
-        good, bad = ("payment.captured", "payment.failed")
-    type = good if payment.status == SUCCEEDED else bad
-    return record, event_add(world, db, record=record, type=type, spread=spread)
+    return record, _tell(world, db, record, payment.status, spread, split)
+
+
+def payment_disturb(world: World, db: Database, *, name: str, event: str, spread: Spread) -> str:
+    """Something happens to a payment later: a chargeback, a dispute, a reversal; its event."""
+    payment = _find(db, name)
+    if payment.provider == ADYEN:
+        return adyen_notices.payment_disturb(world, db, payment=payment, code=event, spread=spread)
+    if payment.provider == PAYPAL:
+        return paypal_notices.payment_disturb(world, db, payment=payment, type=event, spread=spread)
+    text = f"{payment.provider} has no such events here; adyen and paypal have."
+    raise Refused(400, text, code="act_unknown")
+
+
+def refund_fail(world: World, db: Database, *, name: str, event: str, spread: Spread) -> str:
+    """A refund that was told as done fails after all; its event."""
+    where = "kind = 'refund' AND (id = ? OR reference = ?)"
+    found = objects_select(db, where=where, values=(name, name), limit=1)
+    if not found:
+        raise Refused(404, f"No refund {name[:80]}.", code="resource_missing")
+    if found[0].provider == ADYEN:
+        code = event or adyen_notices.LATE[0]
+        return adyen_notices.refund_fail(world, db, name=name, code=code, spread=spread)
+    if found[0].provider == PAYPAL:
+        return paypal_notices.refund_fail(world, db, name=name, spread=spread)
+    text = f"Refunds of {found[0].provider} do not fail here; those of adyen and paypal do."
+    raise Refused(400, text, code="act_unknown")
+
+
+def _find(db: Database, name: str) -> Record:
+    where = "kind IN ('payment', 'charge') AND (id = ? OR reference = ?)"
+    found = objects_select(db, where=where, values=(name, name), limit=1)
+    if not found:
+        raise Refused(404, f"No payment {name[:80]}.", code="resource_missing")
+    return found[0]
+
+
+def _tell(
+    world: World, db: Database, record: Record, status: str, spread: Spread, split: bool
+) -> str:
+    if record.provider == ADYEN:
+        return adyen_notices.payment_tell(world, db, payment=record, spread=spread, split=split)
+    good, bad = _EVENTS[record.provider]
+    type = good if status == SUCCEEDED else bad
+    resource = None
+    if record.provider == PAYPAL:
+        resource = paypal_objects.capture_shown(record.body, base=world.paypal_base)
+    return event_add(world, db, record=record, type=type, spread=spread, resource=resource)
 
 
 def _charge(payment: Payment, created: int) -> dict[str, Any]:
@@ -121,3 +181,48 @@ def _payment(payment: Payment, created: int) -> dict[str, Any]:
         "method": "card",
         "created": created,
     }
+
+
+def _adyen_payment(payment: Payment, created: int) -> dict[str, Any]:
+    # An amount Adyen cannot express is refused before it exists.
+    shown_minor(ADYEN, payment.amount, payment.currency)
+    return _neutral(payment, created) | {
+        "id": adyen_objects.reference_new(),
+        "status": "captured" if payment.status == SUCCEEDED else "failed",
+        "capture": adyen_objects.reference_new(),
+    }
+
+
+def _capture(payment: Payment, created: int) -> dict[str, Any]:
+    shown_minor(PAYPAL, payment.amount, payment.currency)
+    return _neutral(payment, created) | {
+        "id": paypal_objects.paypal_id(),
+        "status": "COMPLETED" if payment.status == SUCCEEDED else "DECLINED",
+    }
+
+
+def _neutral(payment: Payment, created: int) -> dict[str, Any]:
+    return {
+        "amount": payment.amount,
+        "currency": payment.currency,
+        "reference": payment.reference,
+        "seller": payment.seller,
+        "fee": payment.fee,
+        "platform_fee": payment.platform_fee,
+        "refunded": 0,
+        "created": created,
+        "updated": created,
+    }
+
+
+_BODIES: Mapping[str, Callable[[Payment, int], dict[str, Any]]] = {
+    STRIPE: _charge,
+    ADYEN: _adyen_payment,
+    PAYPAL: _capture,
+    STANDARD: _payment,
+}
+_EVENTS = {
+    STRIPE: ("charge.succeeded", "charge.failed"),
+    PAYPAL: ("PAYMENT.CAPTURE.COMPLETED", "PAYMENT.CAPTURE.DECLINED"),
+    STANDARD: ("payment.captured", "payment.failed"),
+}

@@ -64,6 +64,7 @@ class Simulator:
         self._clockwork = Clockwork(world=self.world)
         self.world.wake = self._wake
         self._server = Server(world=self.world, port=port, healthy=self._healthy)
+        self.world.address = f"http://127.0.0.1:{self.port}"
         self._listener = threading.Thread(
             target=self._server.serve_forever, args=(0.1,), name="server", daemon=True
         )

@@ -14,8 +14,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from payops.simulator import control, gateway, page, standard_api, stripe_api
-from payops.simulator.config import BODY_MAX
+from payops.simulator import (
+    adyen_api,
+    control,
+    gateway,
+    page,
+    paypal_api,
+    paypal_proof,
+    standard_api,
+    stripe_api,
+)
+from payops.simulator.config import BODY_MAX, PAYPAL
+from payops.simulator.postmark import CERTIFICATES_PATH
 from payops.simulator.wire import (
     ANSWER,
     RESET,
@@ -37,6 +47,17 @@ SAFE_HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+# A face whose paths lie within those of another comes before it.
+FACES = (
+    stripe_api.FACE,
+    adyen_api.TRANSFERS,
+    adyen_api.CHECKOUT,
+    paypal_api.TOKENS,
+    paypal_api.API,
+    standard_api.FACE,
+)
 
 
 class Server(ThreadingHTTPServer):
@@ -153,8 +174,10 @@ def route(server: Server, request: Request) -> Response:
         healthy = server.healthy()
         answer = {"status": "ok" if healthy else "failing", "part": "simulator"}
         return json_response(answer, status=200 if healthy else 503)
-    for face in (stripe_api.FACE, standard_api.FACE):
-        if path.startswith(f"{face.prefix}/"):
+    if path.startswith(f"/paypal{CERTIFICATES_PATH}") and PAYPAL in world.config.endpoints:
+        return paypal_proof.certificate(world, request)
+    for face in FACES:
+        if path.startswith(f"{face.prefix}/") and face.provider in world.config.endpoints:
             return gateway.serve(world, face, request)
     _same_site(request)
     if path.startswith("/control/"):

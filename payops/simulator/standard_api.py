@@ -55,6 +55,14 @@ def payout_read(db: Database, call: Call) -> Answer:
     return _payout(db, call.id).body
 
 
+def payment_read(db: Database, call: Call) -> Answer:
+    """GET /standard/payments/<id>."""
+    record = object_get(db, provider=STANDARD, kind="payment", id=call.id)
+    if record is None:
+        raise resource_missing("payment", call.id)
+    return record.body
+
+
 def payout_list(db: Database, call: Call) -> Answer:
     """GET /standard/payouts?reference=, newest first."""
     where, values = "provider = 'standard' AND kind = 'payout'", []
@@ -131,6 +139,7 @@ FACE = Face(
         ),
         operation("payout.list", "GET", "/payouts", "reference limit", payout_list),
         operation("payout.get", "GET", "/payouts/<id>", "", payout_read),
+        operation("payment.get", "GET", "/payments/<id>", "", payment_read),
         operation("payout.cancel", "POST", "/payouts/<id>/cancel", "", payout_cancel),
         operation("event.list", "GET", "/events", "after limit", event_list),
     ),

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TABLES = ("objects", "movements", "events", "deliveries", "attempts", "keys", "jobs", "faults")
+TABLES = (
+    *("objects", "movements", "events", "deliveries", "attempts"),
+    *("keys", "jobs", "faults", "calls"),
+)
 SCHEMA = (
     """CREATE TABLE IF NOT EXISTS objects (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, provider TEXT NOT NULL,
@@ -59,6 +62,10 @@ SCHEMA = (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, due_at REAL NOT NULL, verb TEXT NOT NULL,
         object_id TEXT NOT NULL, arguments TEXT NOT NULL)""",
     "CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due_at)",
+    """CREATE TABLE IF NOT EXISTS calls (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, operation TEXT NOT NULL,
+        at REAL NOT NULL, status INTEGER, ending TEXT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS calls_provider ON calls (provider, seq)",
     """CREATE TABLE IF NOT EXISTS faults (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, operation TEXT NOT NULL,
         reference TEXT NOT NULL, fault TEXT NOT NULL, remaining INTEGER NOT NULL,
@@ -166,10 +173,18 @@ def object_get(db: Database, *, provider: str, kind: str, id: str) -> Record | N
     return _record(row) if row else None
 
 
-def objects_select(db: Database, *, where: str, values: Sequence[Any], limit: int) -> list[Record]:
+def objects_select(
+    db: Database,
+    *,
+    where: str,
+    values: Sequence[Any],
+    limit: int,
+    oldest_first: bool = False,
+) -> list[Record]:
     """Objects matching a constant condition, newest first."""
+    order = "ASC" if oldest_first else "DESC"
     rows = db.execute(
-        f"SELECT * FROM objects WHERE {where} ORDER BY seq DESC LIMIT ?", (*values, limit)
+        f"SELECT * FROM objects WHERE {where} ORDER BY seq {order} LIMIT ?", (*values, limit)
     ).fetchall()
     return [_record(row) for row in rows]
 

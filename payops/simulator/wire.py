@@ -1,7 +1,7 @@
 """Requests, answers and refusals as the simulator's parts pass them around.
 
-Owns the parsing of bodies within limits and the error shape both providers use. Knows no socket
-and no table.
+Owns the parsing of bodies within limits and the plain error shape (manners.py has the others).
+Knows no socket and no table.
 """
 
 import json

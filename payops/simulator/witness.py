@@ -5,12 +5,12 @@ are bounded and say their total, so a caller cannot take a page for the whole.
 """
 
 import re
+import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
-from payops.simulator import delivery
-from payops.simulator.config import PROVIDERS
-from payops.simulator.events import DELIVERED, DROPPED, GIVEN_UP, QUEUED, queue_length
+from payops.simulator import delivery, losses, outages
+from payops.simulator.events import DELIVERED, DROPPED, GIVEN_UP, LOST, QUEUED, queue_length
 from payops.simulator.store import Database, Record, objects_select, setting_get
 from payops.simulator.wire import Params, text, whole
 from payops.simulator.world import World
@@ -52,16 +52,18 @@ def state(db: Database, act: Act) -> dict[str, Any]:
         "now": world.clock(),
         "idle": not queued and not jobs,
         "target": world.config.target,
-        "accounts": {name: world.config.endpoints[name].account for name in PROVIDERS},
+        "accounts": {name: each.account for name, each in world.config.endpoints.items()},
         "settle_s": world.settle_s(db),
         "payouts": {row["status"]: row["n"] for row in statuses},
         "movements": count(db, "movements"),
         "events": count(db, "events"),
         "deliveries": {
-            name: deliveries.get(name, 0) for name in (QUEUED, DELIVERED, GIVEN_UP, DROPPED)
+            name: deliveries.get(name, 0) for name in (QUEUED, DELIVERED, GIVEN_UP, DROPPED, LOST)
         },
         "jobs": jobs,
         "faults": count(db, "faults WHERE remaining > 0"),
+        "losses": losses.losses_list(db),
+        "outages": outages.outages_list(world, db),
         "delivery": switches(db),
     }
 
@@ -86,6 +88,16 @@ def payout_shown(record: Record) -> dict[str, Any]:
         "reversed_by": body.get("reversed_by"),
         "created": body["created"],
     }
+
+
+def last_event(db: Database, record: Record) -> sqlite3.Row | None:
+    """The newest event about a payout, or else about the PayPal batch it came in."""
+    row: sqlite3.Row | None = db.execute(
+        "SELECT id, type FROM events WHERE object_id IN (?, ?)"
+        " ORDER BY object_id = ? DESC, seq DESC LIMIT 1",
+        (record.id, record.body.get("batch") or record.id, record.id),
+    ).fetchone()
+    return row
 
 
 def payouts(db: Database, act: Act) -> dict[str, Any]:
@@ -121,13 +133,32 @@ def events(db: Database, act: Act) -> dict[str, Any]:
 
 
 def deliveries(db: Database, act: Act) -> dict[str, Any]:
-    """Deliveries, newest first, each with every attempt."""
+    """Deliveries with every attempt: the newest, or page by page from the oldest (?after=0)."""
     where, values = _filters(act, ("provider", "type", "object_id", "event_id", "state"))
     where = re.sub(r"\b(provider|type|object_id)\b", r"e.\1", where)
     where = re.sub(r"\b(event_id|state)\b", r"d.\1", where)
     limit = whole(act.params, "limit", default=200, low=1, high=ROWS_MAX)
-    found = delivery.deliveries_list(db, where=where, values=tuple(values), limit=limit)
-    return {"deliveries": found, "total": count(db, "deliveries")}
+    total = count(db, "deliveries")
+    if "after" not in act.params:
+        found = delivery.deliveries_list(db, where=where, values=tuple(values), limit=limit)
+        return {"deliveries": found, "total": total}
+    after = whole(act.params, "after", high=2**53)
+    found = delivery.deliveries_list(
+        db,
+        where=f"{where} AND d.seq > ?",
+        values=(*values, after),
+        limit=limit + 1,
+        oldest_first=True,
+    )
+    page = found[:limit]
+    following = page[-1]["id"] if len(found) > limit else None
+    return {"deliveries": page, "total": total, "next_after": following}
+
+
+def calls(db: Database, act: Act) -> dict[str, Any]:
+    """Every API call in order: when it came and what it was answered (null: nothing)."""
+    where, values = _filters(act, ("provider", "operation"))
+    return _ascending(db, act, table="calls", where=where, values=values)
 
 
 def _filters(act: Act, names: tuple[str, ...]) -> tuple[str, list[Any]]:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from payops.simulator.config import Config
+from payops.simulator.certificates import Signer, open_signer
+from payops.simulator.config import PAYPAL, Config
 from payops.simulator.idempotency import KeyRing
 from payops.simulator.store import Database, Store, setting_get
 
@@ -18,10 +19,17 @@ class World:
     config: Config
     store: Store
     keys: KeyRing
+    signer: Signer | None = None
+    address: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
     wake: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.time
     dice: random.Random = field(default_factory=lambda: random.Random(1))
+
+    @property
+    def paypal_base(self) -> str:
+        """Where PayPal's face is reached; known once the server listens."""
+        return f"{self.address}/paypal"
 
     def settle_s(self, db: Database) -> float:
         """Seconds from created to paid; negative means payouts move only by hand."""
@@ -31,4 +39,10 @@ class World:
 def open_world(*, config: Config) -> World:
     """Open the store in the data directory and build the world around it."""
     store = Store(path=config.directory / "simulator.sqlite3")
-    return World(config=config, store=store, keys=KeyRing(window_s=config.key_window_s))
+    signer = open_signer(config.directory) if PAYPAL in config.endpoints else None
+    return World(
+        config=config,
+        store=store,
+        keys=KeyRing(window_s=config.key_window_s),
+        signer=signer,
+    )

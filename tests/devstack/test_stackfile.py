@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from payops.devstack.environment import Addresses, DatabaseUrls, product_environment
 from payops.devstack.errors import StackError
+from payops.devstack.secretfile import load_secrets
 from payops.devstack.stackfile import (
+    Seeded,
     load_seeded,
     merge_seeded,
     one_login_per_role,
     read_environment,
     write_environment,
+    write_stack,
 )
 
 
@@ -45,6 +49,34 @@ def test_one_login_per_role(tmp_path: Path) -> None:
         ("ops_lead", "maya", "maya-pass"),
         ("auditor", "maya", "maya-pass"),
     ]
+
+
+def test_stack_file_names_the_webhooks_of_every_provider(tmp_path: Path) -> None:
+    database = DatabaseUrls(owner="o", app="a", facts="f")
+    addresses = Addresses(
+        host="127.0.0.1", web_port=8000, simulator_port=8001, database=database, broker="redis://b"
+    )
+    secrets = load_secrets(directory=tmp_path)
+
+    write_stack(
+        directory=tmp_path,
+        addresses=addresses,
+        environment=product_environment(
+            base={}, var=tmp_path, addresses=addresses, secrets=secrets
+        ),
+        seeded=Seeded(people={}, api_key=None),
+        pids={"simulator": 1},
+    )
+
+    path = tmp_path / "stack.json"
+    webhooks = json.loads(path.read_text())["webhooks"]
+    assert list(webhooks) == ["stripe/demo", "adyen/demo", "paypal/demo", "standard/demo"]
+    assert webhooks["adyen/demo"] == {
+        "url": "http://127.0.0.1:8000/webhooks/adyen/demo/",
+        "secrets": [secrets.webhook_adyen_demo],
+    }
+    assert webhooks["paypal/demo"]["secrets"] == [secrets.webhook_paypal_demo]
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_environment_file_survives_the_shell_and_leaves_the_rest_out(tmp_path: Path) -> None:

@@ -167,3 +167,43 @@ def test_another_site_cannot_press_the_buttons(simulator: Process) -> None:
 
     assert (foreign.status, rebound.status, allowed.status) == (403, 403, 303)
     assert [kind for kind, *_ in simulator.movements()] == ["payout", "payout_failure"]
+
+
+def test_outage_and_loss_are_set_shown_and_withdrawn(simulator: Process) -> None:
+    press(simulator, "/control/outages?provider=adyen&kind=hang&seconds=600")
+    press(simulator, "/control/losses?provider=paypal&type=*&times=2")
+
+    page = simulator.call("GET", "/").body.decode()
+    assert "<strong>adyen</strong> never answers for another" in page
+    assert "The next 2 events of paypal, type any, are lost; 0 were" in page
+
+    press(simulator, "/control/outages?provider=adyen&seconds=0")
+    press(simulator, "/control/losses/clear")
+    assert (
+        "Every provider is up and every event is sent." in simulator.call("GET", "/").body.decode()
+    )
+
+
+def test_payouts_of_every_provider_offer_what_their_provider_knows(simulator: Process) -> None:
+    simulator.transfer(reference="po_adyen")
+    simulator.batch(reference="po_paypal", key="k1")
+
+    page = simulator.call("GET", "/?q=P-10492").body.decode()
+
+    acts = re.findall(r'formaction="/control/payouts/[^"]+/([a-z]+)"', page)
+    assert acts == ["fail", "pay", "unclaim", "resend", "fail", "pay", "cancel", "resend"]
+    assert '<option value="PAYMENT.PAYOUTS-ITEM.RETURNED">' in page
+    assert '<option value="refused">refused</option>' in page
+    assert "told: PAYMENT.PAYOUTSBATCH.PROCESSING" in page
+
+
+def test_batch_event_is_resent_when_nothing_was_told_of_the_item(
+    simulator: Process, receiver: Receiver
+) -> None:
+    simulator.batch()
+
+    press(simulator, "/control/payouts/po_1/resend?copies=2")
+    simulator.quiet()
+
+    types = [webhook.event["event_type"] for webhook in receiver.received]
+    assert types == ["PAYMENT.PAYOUTSBATCH.PROCESSING"] * 3

@@ -209,6 +209,8 @@ def test_second_simulator_over_the_same_data_is_refused(simulator: Process) -> N
         ("SIM_TARGET", "ftp://x", "SIM_TARGET must be an http(s) address"),
         ("SIM_STANDARD_SECRET", "whsec_AAAA", "SIM_STANDARD_SECRET must decode to 24 to 64"),
         ("SIM_SETTLE_S", "soon", "SIM_SETTLE_S is not a number"),
+        ("SIM_ADYEN_SECRET", "ab" * 31, "SIM_ADYEN_SECRET must be 64 hex digits"),
+        ("SIM_PAYPAL_KEY", "no-colon", "SIM_PAYPAL_KEY must be a client id and a secret"),
     ],
 )
 def test_bad_setting_is_named(tmp_path, name: str, value: str, message: str) -> None:

@@ -51,6 +51,8 @@ SELLERS = (
     Seller("S-1006", "Fjord & Fern", "NO", "EUR", "NO9386011117947", "raised"),
     Seller("S-1007", "Kyoto Paper House", "JP", "JPY", "JP-0005-1234567"),
     Seller("S-1008", "Loomstate Linen", "PT", "EUR", "PT50000201231234567890154"),
+    Seller("S-1009", "Nordhavn Lighting", "DK", "EUR", "DK5000400440116243"),
+    Seller("S-1010", "Alpine Timber Works", "AT", "EUR", "AT611904300234573201"),
 )
 RATES = {"USD": "0.9210", "GBP": "1.1700", "JPY": "0.0061", "KWD": "3.0000"}
 
@@ -138,14 +140,35 @@ def _accounts(book: Book, now: datetime) -> list[ProviderAccount]:
         ProviderAccount.objects.get_or_create(
             provider=provider,
             slug=slug,
-            defaults={"book": book, "created_at": now, "cutoff_time": cutoff},
+            defaults={
+                "book": book,
+                "created_at": now,
+                "cutoff_time": cutoff,
+                "settings": _settings(provider),
+            },
         )[0]
         for provider, slug, cutoff in (
             ("stripe", "demo", None),
+            ("adyen", "demo", None),
+            ("paypal", "demo", None),
             ("standard", "demo", None),
             ("standard", "weekdays", time(0, 0, 1)),
         )
     ]
+
+
+def _settings(provider: str) -> dict[str, str]:
+    """What an account must know of itself at its provider, beside its secrets."""
+    if provider == "adyen":
+        return {
+            "merchant_account": "MeridianDE",
+            "balance_account": "BA00000000000000000000001",
+            "auto_capture": "no",
+        }
+    if provider == "paypal":
+        webhook_id = os.environ.get("PAYOPS_SEED_WEBHOOK_SECRET_PAYPAL_DEMO", "")
+        return {"webhook_id": webhook_id, "verification": "offline"}
+    return {}
 
 
 def _rates(now: datetime) -> None:

@@ -79,7 +79,7 @@ def _payments(provider: Provider) -> None:
         amount = wanted.money.minor * 5 // 4
         provider.tell(
             "/payments",
-            provider="standard" if number % 2 else "stripe",
+            provider=_paid_at(wanted, number),
             reference=f"ORDER-{2000 + number}",
             seller=wanted.seller,
             amount=amount,
@@ -88,6 +88,13 @@ def _payments(provider: Provider) -> None:
             platform_fee=amount // 10,
         )
     wait_until(lambda: Payment.objects.count() >= number, "all payments captured")
+
+
+def _paid_at(wanted: Wanted, number: int) -> str:
+    """Buyers pay at the provider their seller is paid out by, or at the two elder ones in turn."""
+    if wanted.provider in ("adyen", "paypal"):
+        return wanted.provider
+    return "standard" if number % 2 else "stripe"
 
 
 def _awaiting(provider: Provider, payout: Payout) -> None:
@@ -194,5 +201,10 @@ WANTED = (
     Wanted("P-10494", "18000.00", "S-1004", "stripe", _half_approved, currency="USD"),
     Wanted("P-10495", "61000.00", "S-1001", "stripe", _awaiting),
     Wanted("P-10496", "1310.00", "S-1006", "standard", _blocked),
+    Wanted("P-10472", "2630.00", "S-1009", "adyen", _paid),
+    Wanted("P-10474", "1875.00", "S-1010", "paypal", _paid),
+    Wanted("P-10476", "990.00", "S-1010", "paypal", _in_transit),
+    Wanted("P-10479", "3310.00", "S-1010", "adyen", _awaiting),
+    Wanted("P-10477", "1420.00", "S-1009", "adyen", _late_failure),
     Wanted("P-10497", "505.00", "S-1002", "standard", _canceled),
 )

@@ -29,6 +29,8 @@ PAYMENTS = (
     ("S-1005", 24_500, "standard"),
     ("S-1002", 61_250, "stripe"),
     ("S-1008", 3_499, "standard"),
+    ("S-1001", 17_800, "adyen"),
+    ("S-1010", 42_075, "paypal"),
 )
 
 
@@ -142,7 +144,7 @@ def _link(screen: str, public_id: str) -> str:
 
 
 SCENES = (
-    Scene("Customers pay at two providers", _payments),
+    Scene("Customers pay at four providers", _payments),
     Scene("A seller is paid out", _payout),
     Scene("A payout marked PAID comes back failed", _late_failure),
     Scene("The provider tells another failure twelve times at once", _storm),
