@@ -60,6 +60,8 @@ FIXED: dict[str, tuple[str, ...]] = {
     "policy_change": (FINANCE, TREASURY),
     "dead_letter_discard": (FINANCE,),
     "payout_not_sent": (FINANCE, TREASURY),
+    "allowlist_change": (OPS_LEAD,),
+    "account_settings": (OPS_LEAD, FINANCE),
 }
 KIND_LABELS = {
     "payout_exception": "Payout exception",
@@ -73,6 +75,8 @@ KIND_LABELS = {
     "policy_change": "Policy change",
     "dead_letter_discard": "Dead-letter discard",
     "payout_not_sent": "Payout declared not sent",
+    "allowlist_change": "Allowlist change",
+    "account_settings": "Provider account settings",
 }
 
 

@@ -22,8 +22,9 @@ from ledger.models import JournalEntry  # noqa: E402
 from payops.core import clock  # noqa: E402
 from payops.core.queues import BATCH_MAX, drain_once  # noqa: E402
 from payops.flows import provider_event  # noqa: E402
+from payops.psp.base import Authentication  # noqa: E402
 from payops.webhooks import ingest  # noqa: E402
-from payops.webhooks.directory import directory  # noqa: E402
+from payops.webhooks.directory import Endpoint, directory  # noqa: E402
 from payops.webhooks.inbox import inbox_queue  # noqa: E402
 from payops.webhooks.ingest import Received  # noqa: E402
 from payops.webhooks.models import ProviderEvent  # noqa: E402
@@ -113,16 +114,8 @@ def _feed(numbers: range) -> None:
     endpoint = directory.find(provider="stripe", slug="demo", now=now)
     assert endpoint is not None, "the seeded account stripe/demo is missing"
     for number in numbers:
-        raw, now = _captured(number), clock.utc_now()
-        stamp = str(int(now.timestamp()))
-        secret = endpoint.secrets_at(now)[0]
-        verdict = endpoint.adapter.authenticate(
-            raw=raw,
-            headers={"stripe-signature": f"t={stamp},v1={_sign(secret.value, stamp, raw)}"},
-            secrets=[secret],
-            now=now,
-            account=endpoint.facts,
-        )
+        raw, now = captured(number), clock.utc_now()
+        verdict = signed(endpoint, raw, now)
         received = Received(
             endpoint=endpoint,
             raw=raw,
@@ -140,11 +133,21 @@ def _feed(numbers: range) -> None:
         )
 
 
-def _sign(secret: str, stamp: str, raw: bytes) -> str:
-    return hmac.new(secret.encode(), f"{stamp}.".encode() + raw, hashlib.sha256).hexdigest()
+def signed(endpoint: Endpoint, raw: bytes, now: datetime) -> Authentication:
+    """The adapter's verdict on a body signed as the provider signs."""
+    stamp = str(int(now.timestamp()))
+    secret = endpoint.secrets_at(now)[0]
+    mac = hmac.new(secret.value.encode(), f"{stamp}.".encode() + raw, hashlib.sha256).hexdigest()
+    return endpoint.adapter.authenticate(
+        raw=raw,
+        headers={"stripe-signature": f"t={stamp},v1={mac}"},
+        secrets=[secret],
+        now=now,
+        account=endpoint.facts,
+    )
 
 
-def _captured(number: int) -> bytes:
+def captured(number: int) -> bytes:
     payment = {
         "id": f"ch_bench{number:09d}",
         "object": "charge",

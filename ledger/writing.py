@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import connection
 
 from ledger.models import JournalEntry, JournalLine
+from payops.core import bulk
 
 ENTRY_COLUMNS = tuple(f.attname for f in JournalEntry._meta.concrete_fields if f.name != "xid")
 LINE_COLUMNS = tuple(f.attname for f in JournalLine._meta.concrete_fields if f.name != "xid")
@@ -38,7 +39,7 @@ def claim(
     what the others were answered before.
     """
     ordered = sorted(claims, key=lambda claim: (claim[0], claim[1]))
-    columns = [[claim[i] for claim in ordered] for i in range(4)]
+    columns = [bulk.array(column) for column in zip(*ordered, strict=True)]
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO ledger_postingkey (book_id, key, fingerprint, entry_id, created_at)"
@@ -60,7 +61,7 @@ def answers(wanted: Collection[BookKey]) -> dict[BookKey, Answer]:
             " k.refusal ->> 'words' FROM ledger_postingkey k"
             " JOIN unnest(%s::uuid[], %s::text[]) AS w(book_id, key)"
             " ON k.book_id = w.book_id AND k.key = w.key",
-            [[book for book, _ in wanted], [key for _, key in wanted]],
+            [bulk.array(column) for column in zip(*wanted, strict=True)],
         )
         return {
             (book, key): Answer(print_, entry, {"error": error, "words": words} if error else None)

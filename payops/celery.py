@@ -57,7 +57,7 @@ app.conf.update(
     task_default_routing_key="housekeeping",
     task_create_missing_queues=False,
     timezone="UTC",
-    imports=["payops.flows.tasks"],
+    imports=["payops.flows.tasks", "payops.monitoring.tasks"],
     beat_schedule={
         **{
             f"sweep-{lane}": {
@@ -70,6 +70,11 @@ app.conf.update(
         },
         "housekeeping": {
             "task": "payops.housekeeping",
+            "schedule": HOUSEKEEPING_S,
+            "options": {"queue": "housekeeping", "expires": HOUSEKEEPING_S * 2},
+        },
+        "monitoring": {
+            "task": "payops.monitoring",
             "schedule": HOUSEKEEPING_S,
             "options": {"queue": "housekeeping", "expires": HOUSEKEEPING_S * 2},
         },

@@ -52,6 +52,17 @@ TRUSTED_PROXY_HOPS = int(os.environ.get("PAYOPS_TRUSTED_PROXY_HOPS", "0"))
 PAYOPS_TOPICS = "payops.wiring.TOPICS"
 PAYOPS_WAKE_UPS = os.environ.get("PAYOPS_WAKE_UPS", "1") == "1"
 PAYOPS_ADVICE = os.environ.get("PAYOPS_ADVICE", "rules")
+ADVICE_MODEL = {
+    "url": os.environ.get("PAYOPS_ADVICE_URL", "").rstrip("/"),
+    "model": os.environ.get("PAYOPS_ADVICE_MODEL", ""),
+    "key": os.environ.get("PAYOPS_ADVICE_KEY", ""),
+    "max_tokens": int(os.environ.get("PAYOPS_ADVICE_MAX_TOKENS", "400")),
+    "deadline_s": int(os.environ.get("PAYOPS_ADVICE_DEADLINE_S", "10")),
+    "cost_per_1k_tokens_micros": int(
+        os.environ.get("PAYOPS_ADVICE_COST_PER_1K_TOKENS_MICROS", "0")
+    ),
+    "daily_cost_cap_micros": int(os.environ.get("PAYOPS_ADVICE_DAILY_COST_CAP_MICROS", "0")),
+}
 PSP = {
     provider: {
         "base_url": os.environ.get(f"PAYOPS_PSP_{provider.upper()}_URL", default_url),
@@ -65,7 +76,14 @@ PSP = {
     )
 }
 HTTP_ALLOW = frozenset(filter(None, os.environ.get("PAYOPS_HTTP_ALLOW", "").split(",")))
+PAYPAL_CA_FILE = os.environ.get("PAYOPS_PAYPAL_CA_FILE", "")
+PAYPAL_CERT_HOSTS = os.environ.get("PAYOPS_PAYPAL_CERT_HOSTS", "")
 EMAIL_URL = os.environ.get("PAYOPS_EMAIL_URL", "")
+SERVICENOW_URL = os.environ.get("PAYOPS_SERVICENOW_URL", "")
+JIRA_URL = os.environ.get("PAYOPS_JIRA_URL", "")
+TEAMS_URL = os.environ.get("PAYOPS_TEAMS_URL", "")
+SLACK_URL = os.environ.get("PAYOPS_SLACK_URL", "")
+RESEND_UNKNOWN = os.environ.get("PAYOPS_RESEND_UNKNOWN", "0") == "1"
 
 INSTALLED_APPS = [
     "payops.core",
@@ -73,6 +91,7 @@ INSTALLED_APPS = [
     "payops.payments",
     "payops.cases",
     "payops.triage",
+    "payops.monitoring",
     "payops.console",
     "payops.commands",
     "ledger",
@@ -90,7 +109,11 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
+OTLP_ENDPOINT = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+METRICS_TOKEN = os.environ.get("PAYOPS_METRICS_TOKEN", "")
 MIDDLEWARE = [
+    *(["payops.monitoring.spans.ReceiptSpans"] if OTLP_ENDPOINT else []),
+    "payops.monitoring.request_times.RequestTimes",
     "payops.webhooks.edge.WebhookEdge",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -170,11 +193,15 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": [],
 }
 
+LOG_FORMAT = "json" if os.environ.get("PAYOPS_LOG_FORMAT", "line") == "json" else "line"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"()": "payops.core.logs.Line"},
+        "json": {"()": "payops.core.logs.Json"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": os.environ.get("PAYOPS_LOG_LEVEL", "INFO")},
     "loggers": {
         "django.request": {"level": "ERROR"},

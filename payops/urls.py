@@ -10,6 +10,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from payops.monitoring.health import healthz
+from payops.monitoring.metrics import metrics
 
 handler400 = "payops.console.errors.bad_request"
 handler403 = "payops.console.errors.permission_denied"
@@ -20,6 +21,7 @@ urlpatterns = [
     path("", include("payops.webhooks.urls")),
     path("api/", include("payops.api.urls")),
     path("healthz", healthz, name="healthz"),
+    path("metrics", metrics, name="metrics"),
     path("favicon.ico", RedirectView.as_view(url="/static/console/favicon.svg")),
     path("admin/", admin.site.urls),
     path("", include("payops.console.urls")),

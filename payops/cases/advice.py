@@ -36,6 +36,8 @@ class Recommendation(Record):
     answer = models.TextField(blank=True, default="")
     took_ms = models.PositiveIntegerField(default=0)
     cost_micros = models.PositiveIntegerField(default=0)
+    # Why a model's answer is shown to nobody; "" for advice that is.
+    discarded = models.CharField(max_length=240, blank=True, default="")
 
     class Meta:
         app_label = "cases"

@@ -266,6 +266,8 @@ class Dispatch(Record):
     """A ticket or message on its way to a system outside, once per connector and correlation id.
 
     `unknown`: it may have arrived; a ticket is searched for first, a message waits for policy.
+    `begun_at` is committed before each attempt and cleared with its outcome: found set, the
+    attempt was interrupted and nobody knows how it ended.
     """
 
     class State(models.TextChoices):
@@ -287,6 +289,8 @@ class Dispatch(Record):
     external_url = models.CharField(max_length=400, blank=True, default="")
     reason = models.CharField(max_length=400, blank=True, default="")
     sent_at = models.DateTimeField(null=True, blank=True)
+    begun_at = models.DateTimeField(null=True, blank=True)
+    is_repeat = models.BooleanField(default=False)
 
     history = history()
 

@@ -6,7 +6,7 @@ CREATE VIEW facts.receipts AS
 SELECT payops_public_id('wd', d.id) AS id, d.created_at, b.code AS book, a.provider,
   a.slug AS account, CASE WHEN e.id IS NULL THEN NULL ELSE payops_public_id('ev', e.id) END
   AS event_id, d.provider_event_id, d.signature_ok, d.signature_reason, d.allowlist_ok,
-  d.duplicate, d.sha256, d.size_bytes, d.status_sent, d.trace_id
+  d.duplicate, d.sha256, d.size_bytes, d.status_sent, d.trace_id, d.channel
 FROM webhooks_delivery d
 JOIN core_book b ON b.id = d.book_id
 JOIN core_provideraccount a ON a.id = d.account_id

@@ -15,6 +15,10 @@ OutcomeKind = Literal["sent", "refused", "failed", "unknown"]
 Priority = Literal["low", "normal", "high", "urgent"]
 
 
+class AddressMalformed(ValueError):
+    """The configured address cannot be used; the text says which part, never a secret."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ticket:
     """A ticket to exist exactly once under `correlation_id`, our public id of its link."""
@@ -65,6 +69,7 @@ class ConnectorOutcome:
     external_url: str | None = None
     reason: str = ""
     already: bool = False
+    retry_after_s: int | None = None
     request_masked: Mapping[str, object] = field(default_factory=dict)
     response_masked: Mapping[str, object] = field(default_factory=dict)
 
@@ -90,6 +95,7 @@ class SearchUnanswered:
     reason: str
     started_at: datetime
     finished_at: datetime
+    retry_after_s: int | None = None
 
 
 TicketSearch = TicketFound | TicketAbsent | SearchUnanswered
@@ -127,6 +133,7 @@ def ensure_ticket(
             started_at=found.started_at,
             finished_at=found.finished_at,
             reason=f"search_{found.reason}",
+            retry_after_s=found.retry_after_s,
         )
     if isinstance(found, TicketFound):
         return ConnectorOutcome(

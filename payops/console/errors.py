@@ -33,6 +33,7 @@ ACT_WORDS: dict[Act, str] = {
     Act.PROPOSE_POLICY: "propose policies",
     Act.MANAGE_ACCESS: "manage people and access",
     Act.EXPORT_EVIDENCE: "export evidence",
+    Act.MANAGE_ACCOUNT: "change provider accounts, their secrets and allowlists",
 }
 
 

@@ -18,6 +18,8 @@ from payops.core.money import DEFAULT_EXPONENT, EXPONENTS, MINOR_MAX
 
 VALUE_CHARS_MAX = 200
 ANY = ("", "Any")
+# What an address may carry beside filters: cursors and the format of the answer.
+NOT_FILTERS = frozenset({"after", "before", "format", "page"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,17 @@ def choices(states: Sequence[tuple[str, str]], *, any_label: str = "Any") -> lis
 
 
 def read(query: Mapping[str, str], controls: Sequence[Control]) -> Filters:
-    """Fill the controls from the query; unknown options and unreadable values are refused."""
-    filled, refused, values = [], [], {}
+    """Fill the controls from the query; unknown names, options and unreadable values are refused.
+
+    A view that was saved before its screen changed comes back with words, not with other rows.
+    """
+    known = {control.name for control in controls} | NOT_FILTERS
+    refused = [
+        f"There is no filter “{clean(name)[:60]}” here any more; it filters nothing."
+        for name in query
+        if name not in known and query[name]
+    ]
+    filled, values = [], {}
     for control in controls:
         text = clean(query.get(control.name, ""))
         value, words = _understood(control, text)

@@ -13,6 +13,8 @@ PAGES = {
     "je": "/ledger/journal/{}/",
     "cs": "/cases/{}/",
     "ap": "/approvals/{}/",
+    "jb": "/jobs/{}/",
+    "al": "/monitoring/alerts/{}/",
 }
 TRACED = frozenset({"ho", "it", "pc", "wd", "ad", "jl", "gd", "ae", "tl"})
 HEX_DIGITS = frozenset("0123456789abcdef")

@@ -375,6 +375,27 @@ class DiscardForm(ActForm):
         return sorted(set(self.cleaned_data["event_ids"].replace(",", " ").split()))
 
 
+class BulkForm(ActForm):
+    """What a kind of bulk act asks for: `asks` names the fields, in their order."""
+
+    name = "bulk"
+    owner = forms.ChoiceField(label="Owner")
+    until = forms.DateTimeField(
+        label="Until",
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"],
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        error_messages={"invalid": "Write the moment as 2026-03-04 09:00."},
+    )
+    note = line_field("Note", SHORT_REASON_MAX, "Kept with every row.")
+
+    def __init__(
+        self, *args: Any, asks: tuple[str, ...], people: list[tuple[str, str]], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["owner"].choices = [("none", "Nobody"), *people]  # type: ignore[attr-defined]
+        self.fields = {name: self.fields[name] for name in asks}
+
+
 # ---- decisions -----------------------------------------------------------------------------
 
 

@@ -6,12 +6,13 @@ and stop at COUNT_MAX.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
 
+from payops.console.reads.saved_views import ViewLink
 from payops.core.models import Book
 from payops.core.roles import Act, Role
 
@@ -37,7 +38,10 @@ ROWS = (
     Row("Beneficiaries", "/beneficiaries/", Act.VIEW_BOOKS),
     Row("Ledger", "/ledger/", Act.VIEW_BOOKS),
     Row("Inbox", "/inbox/", Act.VIEW_INBOX, "dead"),
+    Row("Accounts", "/accounts/", Act.VIEW_INBOX),
     Row("Messages", "/messages/", Act.VIEW_BOOKS),
+    Row("Jobs", "/jobs/", Act.VIEW_BOOKS, "jobs"),
+    Row("Monitoring", "/monitoring/", Act.VIEW_BOOKS),
     Row("Trace", "/trace/", Act.VIEW_BOOKS),
     Row("Audit", "/audit/", Act.VIEW_AUDIT),
     Row("Settings", "/settings/", None),
@@ -52,7 +56,10 @@ SELECT
      WHERE d.request_id = r.id AND (d.person_id = %(person)s OR d.seat = ANY(%(roles)s)))
    LIMIT %(most)s) a),
  (SELECT count(*) FROM (SELECT 1 FROM webhooks_providerevent WHERE book_id = %(book)s
-   AND state = 'DEAD' LIMIT %(most)s) d)
+   AND state = 'DEAD' LIMIT %(most)s) d),
+ (SELECT count(*) FROM (SELECT 1 FROM core_job WHERE book_id = %(book)s
+   AND state IN ('QUEUED', 'RUNNING') AND created_at > now() - interval '7 days'
+   LIMIT %(most)s) j)
 """
 
 
@@ -67,19 +74,32 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One entry as `parts/nav.html` shows it; `count` is text, "" when nothing waits."""
+    """One entry as `parts/nav.html` shows it; `count` is text, "" when nothing waits.
+
+    `views` are the pinned saved views of its screens.
+    """
 
     label: str
     url: str
     count: str
     current: bool
+    views: tuple[ViewLink, ...] = ()
 
 
-def items(*, path: str, reader: Reader, book: Book | None) -> list[Item]:
+def items(
+    *, path: str, reader: Reader, book: Book | None, views: Sequence[ViewLink] = ()
+) -> list[Item]:
     shown = [row for row in ROWS if row.act is None or row.act in reader.acts]
     counts = _counts(book, reader) if book is not None else {}
+    pinned = [view for view in views if view.pinned]
     return [
-        Item(row.label, row.url, _text(counts.get(row.counted, 0)), _is_current(row.url, path))
+        Item(
+            row.label,
+            row.url,
+            _text(counts.get(row.counted, 0)),
+            _is_current(row.url, path),
+            tuple(view for view in pinned if view.url.startswith(row.url) and row.url != "/"),
+        )
         for row in shown
     ]
 
@@ -93,8 +113,8 @@ def _counts(book: Book, reader: Reader) -> dict[str, int]:
     }
     with connection.cursor() as cursor:
         cursor.execute(COUNTS, values)
-        cases, approvals, dead = cursor.fetchone()
-    return {"cases": cases, "approvals": approvals, "dead": dead}
+        cases, approvals, dead, jobs = cursor.fetchone()
+    return {"cases": cases, "approvals": approvals, "dead": dead, "jobs": jobs}
 
 
 def _text(count: int) -> str:

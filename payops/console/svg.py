@@ -26,6 +26,7 @@ NODE_WIDTH, NODE_HEIGHT, LINE_HEIGHT = 144, 56, 15
 LANE_GAP, LANE_HEAD, ROW_GAP, EDGE_PAD = 20, 24, 10, 4
 LABEL_COLUMNS, KIND_COLUMNS = 17, 18
 CHART_WIDTH = 340  # fits a 390 px screen unscaled
+END = mark_safe(' text-anchor="end"')  # the last label ends where the chart does
 OTHER_LANE = "Other"
 LANES = {
     "Request": ("Beneficiary", "Payment", "Payout"),
@@ -293,8 +294,14 @@ def histogram(*, bars: Sequence[Bar], title: str, name: str = "histogram") -> Sa
     marks = sorted({0, (len(shown) - 1) // 2, len(shown) - 1}) if shown else []
     labels = format_html_join(
         "",
-        '<text class="axis" x="{}" y="104">{}</text>',
-        ((i * step, clean(shown[i].label, columns=14)) for i in marks),
+        '<text class="axis" x="{}" y="104"{}>{}</text>',
+        (
+            (
+                *((CHART_WIDTH, END) if 0 < i == len(shown) - 1 else (i * step, "")),
+                clean(shown[i].label, columns=14),
+            )
+            for i in marks
+        ),
     )
     base = mark_safe('<path class="base" d="M0 88.5H340"/>')
     return _chart(

@@ -6,11 +6,13 @@ from django.urls import include, path, register_converter
 
 from payops.console import auth
 from payops.console.views import (
+    accounts,
     audit,
     beneficiaries,
     inbox,
     ledger,
     messages,
+    monitoring,
     payments,
     payouts,
     trace,
@@ -60,11 +62,44 @@ INBOX = [
     path("inbox/<public:public_id>/", inbox.record, name="event"),
     path("inbox/<public:public_id>/raw/", inbox.raw, name="raw-body"),
 ]
+ACCOUNTS = [
+    path("accounts/", accounts.index, name="accounts"),
+    path("accounts/<slug:provider>/<slug:slug>/", accounts.record, name="account"),
+    path("accounts/<slug:provider>/<slug:slug>/list/", accounts.bring_list, name="account-list"),
+    path("accounts/<slug:provider>/<slug:slug>/name/", accounts.follow, name="account-name"),
+    path("accounts/<slug:provider>/<slug:slug>/mode/", accounts.mode, name="account-mode"),
+    path(
+        "accounts/<slug:provider>/<slug:slug>/settings/",
+        accounts.settings,
+        name="account-settings",
+    ),
+    path(
+        "accounts/<slug:provider>/<slug:slug>/secrets/new/",
+        accounts.rotate,
+        name="account-rotate",
+    ),
+    path(
+        "accounts/<slug:provider>/<slug:slug>/secrets/<uuid:key>/retire/",
+        accounts.retire,
+        name="account-retire",
+    ),
+]
 MESSAGES = [
     path("messages/", messages.index, name="messages"),
     path("messages/tickets/", messages.tickets, name="tickets"),
     path("messages/outbox/", messages.outbox, name="outbox"),
     path("messages/outbox/redrive/", messages.redrive, name="redrive-messages"),
+]
+MONITORING = [
+    path("monitoring/", monitoring.index, name="monitoring"),
+    path("monitoring/service/", monitoring.executions, name="monitoring-service"),
+    path("monitoring/alerts/", monitoring.listed, name="alerts"),
+    path("monitoring/alerts/<public:public_id>/", monitoring.record, name="alert"),
+    path(
+        "monitoring/alerts/<public:public_id>/acknowledge/",
+        monitoring.acknowledge,
+        name="alert-acknowledge",
+    ),
 ]
 AUDIT = [
     path("audit/", audit.index, name="audit"),
@@ -83,7 +118,9 @@ urlpatterns = [
     *BENEFICIARIES,
     *LEDGER,
     *INBOX,
+    *ACCOUNTS,
     *MESSAGES,
+    *MONITORING,
     *AUDIT,
     *TRACE,
 ]

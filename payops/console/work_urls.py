@@ -13,9 +13,11 @@ from payops.console.views import (
     case_actions,
     cases,
     home,
+    jobs,
     payout_actions,
     people,
     policies,
+    saved_views,
 )
 
 CASES = [
@@ -58,6 +60,20 @@ ACTS = [
         name="beneficiary-act",
     ),
 ]
+JOBS = [
+    path("jobs/", jobs.index, name="jobs"),
+    path("jobs/plan/", jobs.plan, name="job-plan"),
+    path("jobs/begin/", jobs.begin, name="job-begin"),
+    path("jobs/<public:public_id>/", jobs.record, name="job"),
+    path("jobs/<public:public_id>/progress/", jobs.progress, name="job-progress"),
+    path("jobs/<public:public_id>/cancel/", jobs.cancel, name="job-cancel"),
+    path("jobs/<public:public_id>/again/", jobs.again, name="job-again"),
+]
+VIEWS = [
+    path("views/", saved_views.index, name="saved-views"),
+    path("views/save/", saved_views.save, name="save-view"),
+    path("views/<uuid:key>/", saved_views.change, name="saved-view"),
+]
 SETTINGS = [
     path("settings/", policies.settings, name="settings"),
     path("settings/people/", people.index, name="people"),
@@ -68,4 +84,12 @@ SETTINGS = [
     path("inbox/dead/discard/", policies.discard, name="discard"),
 ]
 
-urlpatterns = [path("", home.index, name="home"), *CASES, *APPROVALS, *ACTS, *SETTINGS]
+urlpatterns = [
+    path("", home.index, name="home"),
+    *CASES,
+    *APPROVALS,
+    *ACTS,
+    *JOBS,
+    *VIEWS,
+    *SETTINGS,
+]

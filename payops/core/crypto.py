@@ -1,7 +1,8 @@
 """Encryption at rest: data keys per book and scope, wrapped by a versioned master key (SE-2).
 
-A new master version wraps new data keys while older versions still open theirs; erasing a data key
-makes its rows unreadable while the rows and their hashes stay. Ciphertext is nonce (12 bytes) and
+A new master version wraps new data keys while older versions still open theirs, until they are
+re-wrapped (`payops/core/rewrapping.py`); erasing a data key makes its rows unreadable while the
+rows and their hashes stay. Ciphertext is nonce (12 bytes) and
 AES-256-GCM output.
 """
 
@@ -22,6 +23,7 @@ from payops.core.models import Book, DataKey
 
 NONCE_BYTES = 12
 CACHED_KEYS_MAX = 4096
+HASH_SCOPE = "keyed-hash"
 
 
 class KeyErased(LookupError):
@@ -44,12 +46,7 @@ def data_key(*, book: Book, scope: str) -> DataKey:
     existing = DataKey.objects.filter(book=book, scope=scope).first()
     if existing is not None:
         return existing
-    version = max(master_keys())
-    nonce = os.urandom(NONCE_BYTES)
-    wrapped = AESGCM(master_keys()[version]).encrypt(nonce, os.urandom(32), scope.encode())
-    fresh = DataKey(book=book, scope=scope, master_version=version, wrapped=nonce + wrapped)
-    DataKey.objects.bulk_create([fresh], ignore_conflicts=True)
-    return DataKey.objects.get(book=book, scope=scope)
+    return _fresh(book, scope, os.urandom(32))
 
 
 def seal(key: DataKey, plain: bytes) -> bytes:
@@ -64,8 +61,42 @@ def open_sealed(key: DataKey, ciphertext: bytes | memoryview) -> bytes:
 
 def keyed_hash(text: str) -> str:
     """A searchable stand-in for a sensitive value (bank account numbers)."""
-    first = master_keys()[min(master_keys())]
-    return hmac.new(first, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(_hash_key(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def rewrap(key: DataKey, *, version: int) -> None:
+    """Wrap the same key under another master version, tried before it counts; the caller saves."""
+    assert key.erased_at is None, "an erased key stays erased"
+    plain = _unwrap(key.scope, key.master_version, bytes(key.wrapped))
+    wrapped = _wrap(key.scope, version, plain)
+    assert _unwrap(key.scope, version, wrapped) == plain, "a key that would not open is not kept"
+    key.master_version, key.wrapped = version, wrapped
+
+
+def pin_hash_key(*, book: Book) -> DataKey:
+    """Keep the key of `keyed_hash` as a data key of its own, so that hashes outlive master keys.
+
+    Its value is that of the oldest master key, with which the hashes so far were made.
+    """
+    known = DataKey.objects.filter(scope=HASH_SCOPE).first()
+    return known or _fresh(book, HASH_SCOPE, master_keys()[min(master_keys())])
+
+
+@cache
+def _hash_key() -> bytes:
+    """Read once: the oldest master key and the pinned one are the same while both are there."""
+    pinned = DataKey.objects.filter(scope=HASH_SCOPE).first()
+    if pinned is None:
+        return master_keys()[min(master_keys())]
+    return _unwrap(pinned.scope, pinned.master_version, bytes(pinned.wrapped))
+
+
+def _fresh(book: Book, scope: str, plain: bytes) -> DataKey:
+    version = max(master_keys())
+    wrapped = _wrap(scope, version, plain)
+    fresh = DataKey(book=book, scope=scope, master_version=version, wrapped=wrapped)
+    DataKey.objects.bulk_create([fresh], ignore_conflicts=True)
+    return DataKey.objects.get(book=book, scope=scope)
 
 
 def _cipher(key: DataKey) -> AESGCM:
@@ -77,6 +108,11 @@ def _cipher(key: DataKey) -> AESGCM:
 @lru_cache(maxsize=CACHED_KEYS_MAX)
 def _unwrapped(key_id: UUID, scope: str, master_version: int, wrapped: bytes) -> AESGCM:
     return AESGCM(_unwrap(scope, master_version, wrapped))
+
+
+def _wrap(scope: str, master_version: int, plain: bytes) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCM(master_keys()[master_version]).encrypt(nonce, plain, scope.encode())
 
 
 def _unwrap(scope: str, master_version: int, wrapped: bytes) -> bytes:

@@ -46,6 +46,13 @@ def is_append_only(model: type[models.Model]) -> bool:
     return bool(getattr(model, "APPEND_ONLY", False)) or hasattr(model, "history_type")
 
 
+def is_never_deleted(model: type[models.Model]) -> bool:
+    """Governed rows, and rows that leaf tables refer to without a constraint (ADR 0007)."""
+    if is_append_only(model):
+        return False
+    return bool(getattr(model, "NEVER_DELETED", False) or allowed_pairs(model))
+
+
 def product_models() -> list[type[models.Model]]:
     """Every table of ours, history tables included, in a stable order."""
     ours = [m for m in apps.get_models() if m.__module__.split(".")[0] in OUR_ROOTS]
@@ -65,6 +72,7 @@ def trigger_statements() -> Iterator[str]:
             arguments = ", ".join(f"'{was}>{becomes}'" for was, becomes in sorted(pairs))
             call = f"payops_allowed_state({arguments})"
             yield _trigger(table, "allowed_state", "BEFORE INSERT OR UPDATE", call)
+        if is_never_deleted(model):
             yield _trigger(table, "never_deleted", "BEFORE DELETE", "payops_never_deleted()")
 
 
@@ -97,7 +105,7 @@ def grant_statements(*, app_role: str, facts_role: str) -> Iterator[str]:
         acts = "SELECT, INSERT, UPDATE, DELETE"
         if ours is not None and is_append_only(ours):
             acts = "SELECT, INSERT"
-        elif ours is not None and allowed_pairs(ours):
+        elif ours is not None and is_never_deleted(ours):
             acts = "SELECT, INSERT, UPDATE"
         yield f'GRANT {acts} ON "{table}" TO "{app_role}"'
     yield f'GRANT SELECT ON django_migrations TO "{app_role}"'

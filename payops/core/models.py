@@ -7,6 +7,7 @@ sign-ins, grants and system events belong to the system book.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -27,8 +28,31 @@ def history() -> HistoricalRecords:
     )
 
 
+def leaf(to: Any) -> Any:
+    """A reference from a table that grows by every event to one whose rows are never deleted.
+
+    Neither index nor constraint: see docs/adr/0007-leaner-leaf-tables.md for what holds instead.
+    """
+    return models.ForeignKey(to, PROTECT, related_name="+", db_index=False, db_constraint=False)
+
+
+def dead_indexes(name: str, kind_column: str, *more: str) -> list[models.Index]:
+    """What the dead-letter screen filters by, each in the order it pages; dead rows are few."""
+    columns = ("book", kind_column, "cause", "lane", "failure_kind", "owner", *more)
+    return [
+        models.Index(
+            fields=[*dict.fromkeys(("book", column)), "last_failed_at", "id"],
+            condition=Q(state="DEAD"),
+            name=f"{name}_dead_{column}"[:30],
+        )
+        for column in columns
+    ]
+
+
 class Book(Record):
     """A legal entity with its reporting currency, accounting day and limits."""
+
+    NEVER_DELETED = True
 
     code = models.SlugField(max_length=32, unique=True)
     name = models.CharField(max_length=120)
@@ -109,6 +133,8 @@ class RoleGrant(Record):
 class ProviderAccount(Record):
     """One account at one provider. `slug` is its place in the webhook address."""
 
+    NEVER_DELETED = True
+
     book = models.ForeignKey(Book, PROTECT, related_name="+")
     provider = models.CharField(max_length=32)
     slug = models.SlugField(max_length=64)
@@ -129,6 +155,8 @@ class ProviderAccount(Record):
     calls_per_s = models.PositiveSmallIntegerField(default=20)
     listing_every_s = models.PositiveIntegerField(default=900)
     park_deadline_s = models.PositiveIntegerField(default=3600)
+    # Who granted the latest change of the columns above.
+    approval_id = models.CharField(max_length=40, blank=True, default="")
     cutoff_time = models.TimeField(null=True, blank=True)
     cutoff_time_zone = models.CharField(max_length=64, default="Europe/Berlin")
 
@@ -172,8 +200,8 @@ class AuditEvent(Record):
     PREFIX = "ae"
     APPEND_ONLY = True
 
-    book = models.ForeignKey(Book, PROTECT, related_name="+")
-    person = models.ForeignKey(Person, PROTECT, null=True, related_name="+")
+    book = leaf(Book)
+    person = models.ForeignKey(Person, PROTECT, null=True, related_name="+", db_index=False)
     service = models.CharField(max_length=64, blank=True, default="")
     login = models.CharField(max_length=150, blank=True, default="")
     channel = models.CharField(max_length=16)
@@ -192,6 +220,7 @@ class AuditEvent(Record):
             models.Index(fields=["subject_id", "created_at"], name="audit_subject"),
             models.Index(fields=["trace_id"], name="audit_trace"),
             models.Index(fields=["xid"], name="audit_xid"),
+            models.Index(fields=["person"], condition=Q(person__isnull=False), name="audit_person"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -250,7 +279,7 @@ class Message(QueueRow, Record):
             models.Index(
                 fields=["lane", "due_at"], condition=Q(state="PENDING"), name="message_ready"
             ),
-            models.Index(fields=["due_at"], condition=Q(state="DEAD"), name="message_dead"),
+            *dead_indexes("message", "topic"),
         ]
 
 

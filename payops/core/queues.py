@@ -9,6 +9,7 @@ WH-24, SC-4.
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
 import threading
@@ -24,7 +25,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from psycopg import sql
 
-from payops.core import clock
+from payops.core import causes, clock
 from payops.core.state import StaleState
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ FAILURES_KEPT = 50
 ERROR_TEXT_MAX = 2000
 FAILURE_COLUMNS = [
     "failure_kind",
+    "cause",
     "last_error",
     "failures",
     "first_failed_at",
@@ -55,7 +57,14 @@ READMIT_COLUMNS = [*FAILURE_COLUMNS, "operator_note", "finished_at"]
 
 
 class StructuralMismatch(Exception):
-    """The row can never succeed as it is (unparseable, impossible sequence): no retry helps."""
+    """The row can never succeed as it is (unparseable, impossible sequence): no retry helps.
+
+    `path` names the part of the body that did not fit, where its reader knows it.
+    """
+
+    def __init__(self, reason: str, path: str = "") -> None:
+        super().__init__(f"{reason} at {path}" if path else reason)
+        self.path = path
 
 
 class Interrupted(Exception):
@@ -109,13 +118,18 @@ class Tally:
 
 def drain_once(queue: Queue, *, lane: str, batch_max: int = BATCH_MAX) -> Tally:
     """Claim one batch and run it; a Tally with claimed 0 means the lane is empty now."""
-    tally = Tally()
-    for limit, alone in ((batch_max, False), (1, True)):
-        token = uuid4()
-        keys = _claim(queue, lane, token, limit, alone=alone)
-        tally.claimed += len(keys)
-        if keys and not (alone and _buried(queue, keys[0], token, tally)):
-            _run(queue, keys, token, tally)
+    tally, token = Tally(), uuid4()
+    keys, reached = _claim(queue, lane, token, batch_max)
+    tally.claimed += len(keys)
+    if keys:
+        _run(queue, keys, token, tally)
+    # Rows are claimed in the order they fell due, so one that was interrupted is not behind the
+    # last of a full batch: without that bound, every batch would look through the whole backlog.
+    token = uuid4()
+    alone = _claim_alone(queue, lane, token, reached if len(keys) == batch_max else None)
+    tally.claimed += len(alone)
+    if alone and not _buried(queue, alone[0], token, tally):
+        _run(queue, alone, token, tally)
     return tally
 
 
@@ -154,28 +168,43 @@ def ready_count(queue: Queue, *, lane: str | None = None, now: datetime) -> int:
     return rows.filter(lane=lane).count() if lane else rows.count()
 
 
-def _claim(queue: Queue, lane: str, token: UUID, limit: int, *, alone: bool) -> list[UUID]:
-    lease_rule = (
-        "(leased_until < now() OR (leased_until IS NULL AND interruptions > 0))"
-        if alone
-        else "leased_until IS NULL AND interruptions = 0"
-    )
-    statement = sql.SQL(
-        "UPDATE {table} SET attempts = attempts + 1, lease_token = %s,"
-        " interruptions = interruptions + (leased_until IS NOT NULL)::int,"
-        " leased_until = now() + %s"
-        " WHERE id = ANY(ARRAY(SELECT id FROM {table} WHERE lane = %s AND state = %s"
-        " AND due_at <= now() AND {lease_rule} ORDER BY due_at LIMIT %s"
-        " FOR UPDATE SKIP LOCKED)) RETURNING id"
-    ).format(
-        table=sql.Identifier(queue.model._meta.db_table),
-        lease_rule=sql.SQL(lease_rule),
+CLAIM = """
+UPDATE {table} SET attempts = attempts + 1, lease_token = %s, leased_until = now() + %s,
+  interruptions = interruptions + (leased_until IS NOT NULL)::int
+WHERE id = ANY(ARRAY(SELECT id FROM {table} WHERE lane = %s AND state = %s
+  AND due_at <= least(now(), %s) AND {lease_rule} ORDER BY due_at LIMIT %s
+  FOR UPDATE SKIP LOCKED)) RETURNING id, due_at
+"""
+# A backlog is younger than the statistics: the planner would take it for a few rows, read and sort
+# all of it for every batch. In the order of the index it stops at the limit.
+IN_INDEX_ORDER = (
+    "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off"
+)
+FREE = "leased_until IS NULL AND interruptions = 0"
+INTERRUPTED = "(leased_until < now() OR (leased_until IS NULL AND interruptions > 0))"
+
+
+def _claim(queue: Queue, lane: str, token: UUID, limit: int) -> tuple[list[UUID], datetime | None]:
+    """The keys claimed, and when the last of them fell due."""
+    rows = _claimed(queue, FREE, [token, LEASE, lane, queue.ready_state, None, limit])
+    # Keys are ordered by time, so the halves of a failed batch keep the order of arrival.
+    return sorted(key for key, _ in rows), max((due_at for _, due_at in rows), default=None)
+
+
+def _claim_alone(queue: Queue, lane: str, token: UUID, until: datetime | None) -> list[UUID]:
+    """One interrupted row that fell due before `until`."""
+    rows = _claimed(queue, INTERRUPTED, [token, LEASE, lane, queue.ready_state, until, 1])
+    return [key for key, _ in rows]
+
+
+def _claimed(queue: Queue, lease_rule: str, values: list[Any]) -> list[tuple[UUID, datetime]]:
+    statement = sql.SQL(CLAIM).format(
+        table=sql.Identifier(queue.model._meta.db_table), lease_rule=sql.SQL(lease_rule)
     )
     with transaction.atomic(durable=True), connection.cursor() as cursor:
-        values: list[Any] = [token, LEASE, lane, queue.ready_state, limit]
+        cursor.execute(IN_INDEX_ORDER)
         cursor.execute(statement.as_string(cursor.connection), values)
-        # Keys are ordered by time, so the halves of a failed batch keep the order of arrival.
-        return sorted(row[0] for row in cursor.fetchall())
+        return list(cursor.fetchall())
 
 
 def _buried(queue: Queue, key: UUID, token: UUID, tally: Tally) -> bool:
@@ -232,8 +261,23 @@ def _hand_back(queue: Queue, keys: list[UUID], token: UUID) -> None:
     held.update(leased_until=None, lease_token=None, attempts=F("attempts") - 1)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """The rows of a batch live until its end: looking for garbage meanwhile costs a quarter of it.
+
+    Nested uses, and processes that collect by hand, are left as they are.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
 def _in_transaction(queue: Queue, keys: list[UUID], token: UUID) -> int:
-    with transaction.atomic(durable=True):
+    with _uncollected(), transaction.atomic(durable=True):
         held = queue.model.objects.select_for_update().filter(
             pk__in=keys, lease_token=token, state=queue.ready_state
         )
@@ -298,7 +342,9 @@ def _record_failure(queue: Queue, key: UUID, token: UUID, error: Exception, tall
         if dead:
             queue.give_up(held, now)
     if dead or not isinstance(error, (*TRANSIENT, DatabaseError)):
-        log.error("%s %s failed: %s", queue.name, key, held.last_error, exc_info=error)
+        named = {"trace_id": held.trace_id, "event_id": held.public_id if held.PREFIX else ""}
+        about = (queue.name, key, held.last_error)
+        log.error("%s %s failed: %s", *about, exc_info=error, extra=named)
     tally.failed += 1
     tally.dead += int(dead)
 
@@ -320,7 +366,10 @@ def _note_failure(queue: Queue, held: Any, error: Exception, now: datetime) -> b
     if isinstance(error, Interrupted):
         held.failure_kind = "interrupted"
     held.last_error = f"{type(error).__name__}: {error}"[:ERROR_TEXT_MAX].replace("\x00", "")
+    held.cause = causes.signature(held.last_error)
     entry = {"at": now.isoformat(), "attempt": held.attempts, "error": held.last_error[:500]}
+    if isinstance(error, StructuralMismatch) and error.path:
+        entry["path"] = error.path[:200]
     held.failures = [*held.failures, entry][-FAILURES_KEPT:]
     held.first_failed_at = held.first_failed_at or now
     held.last_failed_at = now

@@ -33,10 +33,11 @@ class Xid8Field(models.BigIntegerField):
 
 
 class Record(models.Model):
-    """A row with a UUIDv7 key. APPEND_ONLY rows are guarded by trigger and by grants."""
+    """A row with a UUIDv7 key. APPEND_ONLY and NEVER_DELETED are held by trigger and by grants."""
 
     PREFIX: ClassVar[str] = ""
     APPEND_ONLY: ClassVar[bool] = False
+    NEVER_DELETED: ClassVar[bool] = False
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     created_at = models.DateTimeField(default=clock.utc_now, editable=False)
@@ -65,7 +66,7 @@ class QueueRow(models.Model):
 
     `attempts` is committed with each claim, before the work starts, so a crash is charged too.
     `interruptions` counts leases that ran out; such rows run alone (a poison row parks after the
-    limit without charging its neighbours).
+    limit without charging its neighbours). `cause` is what failures that are alike have in common.
     """
 
     lane = models.CharField(max_length=16, default="standard")
@@ -76,10 +77,20 @@ class QueueRow(models.Model):
     lease_token = models.UUIDField(null=True, blank=True)
     last_error = models.TextField(blank=True, default="")
     failure_kind = models.CharField(max_length=16, blank=True, default="")
+    cause = models.CharField(max_length=160, blank=True, default="", db_default="")
     failures = models.JSONField(default=list, blank=True)
     first_failed_at = models.DateTimeField(null=True, blank=True)
     last_failed_at = models.DateTimeField(null=True, blank=True)
     operator_note = models.TextField(blank=True, default="")
+    # Whose work a dead row is. Persons are never deleted, so that rows pour in unchecked.
+    owner = models.ForeignKey(
+        "core.Person",
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
     finished_at = models.DateTimeField(null=True, blank=True)
     trace_id = models.CharField(max_length=32, blank=True, default="")
 

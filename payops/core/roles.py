@@ -52,6 +52,7 @@ class Act(StrEnum):
     PROPOSE_POLICY = "propose_policy"
     MANAGE_ACCESS = "manage_access"
     EXPORT_EVIDENCE = "export_evidence"
+    MANAGE_ACCOUNT = "manage_account"
 
 
 _READ = frozenset({Act.VIEW_BOOKS, Act.EXPORT_EVIDENCE})
@@ -72,7 +73,8 @@ PERMISSIONS: dict[Role, frozenset[Act]] = {
     Role.TREASURY: _READ | {Act.DECIDE, Act.PROPOSE_POLICY, Act.VIEW_AUDIT, Act.REQUEST_PAYOUT},
     Role.AUDITOR: _READ | {Act.VIEW_INBOX, Act.VIEW_AUDIT},
     Role.ENGINEER: _READ
-    | {Act.VIEW_INBOX, Act.REDRIVE_EVENT, Act.DISCARD_EVENT, Act.VIEW_RAW_BODY, Act.WORK_CASE},
+    | {Act.VIEW_INBOX, Act.REDRIVE_EVENT, Act.DISCARD_EVENT, Act.VIEW_RAW_BODY, Act.WORK_CASE}
+    | {Act.MANAGE_ACCOUNT},
     Role.ACCESS_ADMIN: frozenset({Act.MANAGE_ACCESS}),
 }
 

@@ -9,6 +9,7 @@ switches protection off, a lost race raises instead of overwriting.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -20,9 +21,11 @@ from django_fsm import FSMField
 from psycopg import sql
 from simple_history.utils import get_history_manager_for_model
 
-from payops.core import audit
+from payops.core import audit, bulk
 from payops.core.actors import Actor
 from payops.core.records import Record
+
+HISTORY_COLUMNS = ("history_date", "history_user_id", "history_change_reason", "history_type")
 
 
 class StaleState(Exception):
@@ -122,7 +125,7 @@ def save_many(
     known = [row for row in rows if not row._state.adding]
     _write_audit(rows, actor, now, action, reason, evidence, trace_id)
     if fresh:
-        models.Manager.bulk_create(_plain_manager(model), fresh, batch_size=1000)
+        _insert(model, fresh)
         _write_history(model, fresh, actor, now, reason or action, update=False)
     for changed, group in _by_changed_columns(known).items():
         _update_where_state(model, changed, group)
@@ -136,10 +139,22 @@ def save(row: StatefulModel, **kwargs: Any) -> None:
     save_many([row], **kwargs)
 
 
-def _plain_manager(model: type[StatefulModel]) -> models.Manager:
-    manager: models.Manager = models.Manager()
-    manager.model = model
-    return manager
+def _insert(model: type[StatefulModel], rows: list[StatefulModel]) -> None:
+    """A new row has every column set in Python, so COPY needs nothing back."""
+    fields = model._meta.concrete_fields
+    columns = [str(field.column) for field in fields]
+    bulk.copy(model._meta.db_table, columns, [_copied(row, fields) for row in rows])
+    for row in rows:
+        row._state.adding = False
+        row._state.db = connection.alias
+
+
+def _copied(row: StatefulModel, fields: Sequence[Any]) -> list[Any]:
+    values = [getattr(row, field.attname) for field in fields]
+    for position, field in enumerate(fields):
+        if isinstance(field, models.JSONField) and values[position] is not None:
+            values[position] = json.dumps(values[position], cls=field.encoder)
+    return values
 
 
 def _column_values(row: models.Model) -> dict[str, Any]:
@@ -202,21 +217,15 @@ def _write_history(
     *,
     update: bool,
 ) -> None:
-    manager = get_history_manager_for_model(model)
-    history_model = manager.model
+    history_model = get_history_manager_for_model(model).model
     tracked = history_model.tracked_fields
-    history_model.objects.bulk_create(
+    bulk.copy(
+        history_model._meta.db_table,
+        [*(str(field.column) for field in tracked), *HISTORY_COLUMNS],
         [
-            history_model(
-                history_date=now,
-                history_user_id=actor.user_id,
-                history_change_reason=reason,
-                history_type="~" if update else "+",
-                **{field.attname: getattr(row, field.attname) for field in tracked},
-            )
+            [*_copied(row, tracked), now, actor.user_id, reason, "~" if update else "+"]
             for row in rows
         ],
-        batch_size=1000,
     )
 
 

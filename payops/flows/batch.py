@@ -117,7 +117,13 @@ class Batch:
             cases.append(case, work.lines, actor=self.actor, now=self.now)
             case = cases.learn_cause(case, work.finding, actor=self.actor, now=self.now)
             if work.protect is not None:
-                protect_beneficiary(case, work.protect, actor=self.actor, now=self.now)
+                protect_beneficiary(
+                    case,
+                    work.protect,
+                    disposition=work.finding.disposition,
+                    actor=self.actor,
+                    now=self.now,
+                )
         return opened
 
     def _flush_voids(self) -> None:
@@ -133,17 +139,28 @@ class Batch:
                 )
 
 
-def protect_beneficiary(case: Case, payout: Payout, *, actor: Actor, now: datetime) -> None:
-    """Hold the beneficiary at once when the cause needs new details or compliance (book policy)."""
-    if not case.book.protective_hold or case.disposition not in ("new_details", "compliance"):
+def protect_beneficiary(
+    case: Case, payout: Payout, *, disposition: str, actor: Actor, now: datetime
+) -> None:
+    """Hold the beneficiary at once when the cause needs new details or compliance (book policy).
+
+    In a storm as well: the systemic case stands for the single one until it is split (D11).
+    """
+    if not case.book.protective_hold or disposition not in ("new_details", "compliance"):
         return
     place_hold(
         book=payout.book,
         target=HoldTarget(beneficiary=payout.beneficiary),
         source="protective",
         reason=f"payout {payout.merchant_ref} failed: {payout.failure_code or 'no code given'}",
-        key=f"protective:{case.public_id}",
+        key=protective_key(case, payout),
         case_id=case.public_id,
         actor=actor,
         now=now,
     )
+
+
+def protective_key(case: Case, payout: Payout) -> str:
+    """One hold per single case; a systemic case holds the beneficiary of each of its payouts."""
+    single = f"protective:{case.public_id}"
+    return f"{single}:{payout.public_id}" if case.rule == "systemic" else single

@@ -21,7 +21,7 @@ from payops.cases.models import Case, RunbookRun, RunbookStep
 from payops.core import clock, ids, locks, state
 from payops.core.actors import service
 from payops.core.models import Person
-from payops.flows import intents, notices, payout_postings
+from payops.flows import intents, notices, outside, payout_postings
 from payops.flows.payout import PayoutAsk, PayoutRefused, ask_release
 from payops.flows.resolutions import RESOLUTIONS
 from payops.flows.runbook import Runbook, Step, StepContext, StepRefused
@@ -69,9 +69,10 @@ def on_refused(run: RunbookRun, step: RunbookStep, why: str, now: datetime) -> N
     key = f"{run.approval_id}:{step.name}:refused"
     title = f"Runbook stopped at “{step.name}” for {run.plan['merchant_ref']}"
     body = f"{why}\n\nCase: {settings.PUBLIC_URL}/cases/{case.public_id}/"
-    cases.open_local_ticket(
+    ticket = cases.open_local_ticket(
         case=case, correlation_id=key, title=title, body=body, priority="urgent", now=now
     )
+    outside.open_ticket(ticket=ticket, case=case, now=now)
     notices.send(
         book=case.book,
         case=case,
@@ -161,7 +162,9 @@ def _ticket(context: StepContext) -> dict[str, Any]:
         priority=case.priority,
         now=context.now,
     )
-    return {"system": "local", "ticket": ticket.number}
+    copies = outside.open_ticket(ticket=ticket, case=case, now=context.now)
+    systems = ["local", *(copy.connector for copy in copies)]
+    return {"system": ", ".join(systems), "ticket": ticket.number}
 
 
 def _notify(context: StepContext) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from payops.core import audit, ids
 from payops.core.actors import Actor, service
 from payops.core.models import ApiKey, Book, Person, RoleGrant, User
 from payops.core.roles import Act, Role, acts_of
-from payops.flows import beneficiary
+from payops.flows import account_changes, beneficiary
 from payops.webhooks.models import ProviderEvent
 from payops.webhooks.services import discard
 
@@ -263,6 +263,20 @@ GOVERNED = {
         Governed("login_link", Act.MANAGE_ACCESS, _check_login, _apply_login, True),
         Governed("api_key", Act.MANAGE_ACCESS, _check_api_key, _apply_api_key, True),
         Governed("dead_letter_discard", Act.DISCARD_EVENT, _check_discard, _apply_discard, False),
+        Governed(
+            account_changes.ALLOWLIST,
+            Act.MANAGE_ACCOUNT,
+            account_changes.check_allowlist,
+            account_changes.apply_allowlist,
+            False,
+        ),
+        Governed(
+            account_changes.SETTINGS,
+            Act.MANAGE_ACCOUNT,
+            account_changes.check_settings,
+            account_changes.apply_settings,
+            False,
+        ),
     )
 }
 

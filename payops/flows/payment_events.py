@@ -8,25 +8,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.db import connection
+
 from ledger import matrix, posting
+from payops.core import bulk
 from payops.core.queues import StructuralMismatch
 from payops.flows.batch import Batch, EventWork
 from payops.payments.models import Beneficiary, Payment
 from payops.psp.base import NormalizedEvent
 
+# By the whole unique key and row by row: the plan cannot depend on how full the table is.
+FIND = """
+SELECT w.account_id, w.provider_ref, p.id
+FROM unnest(%s::uuid[], %s::uuid[], %s::text[]) AS w(book_id, account_id, provider_ref)
+CROSS JOIN LATERAL (SELECT id FROM payments_payment
+  WHERE book_id = w.book_id AND account_id = w.account_id AND provider_ref = w.provider_ref
+  LIMIT 1) AS p
+"""
 FINAL = (Payment.State.CAPTURED, Payment.State.FAILED, Payment.State.CANCELED)
 
 
 def find(works: Sequence[EventWork]) -> dict[tuple[UUID, str], UUID]:
     """(account, provider reference) of the payments already known."""
-    wanted = [work for work in works if work.said.kind.startswith("payment.")]
-    refs = {work.said.provider_ref for work in wanted}
-    accounts = {work.account.pk for work in wanted}
-    if not refs:
+    wanted = {
+        (work.account.book_id, work.account.pk, work.said.provider_ref)
+        for work in works
+        if work.said.kind.startswith("payment.")
+    }
+    if not wanted:
         return {}
-    known = Payment.objects.filter(account_id__in=accounts, provider_ref__in=refs)
-    rows = known.values_list("account_id", "provider_ref", "pk")
-    return {(account, ref): key for account, ref, key in rows}
+    with connection.cursor() as cursor:
+        cursor.execute(FIND, [bulk.array(column) for column in zip(*sorted(wanted), strict=True)])
+        return {(account, ref): key for account, ref, key in cursor.fetchall()}
+
+
+def sellers(works: Sequence[EventWork]) -> dict[tuple[UUID, str], Beneficiary]:
+    """(book, reference) of the beneficiaries that payments of the batch are collected for."""
+    wanted = [work for work in works if work.said.kind.startswith("payment.")]
+    references = {work.said.seller_ref for work in wanted} - {None}
+    if not references:
+        return {}
+    books = {work.account.book_id for work in wanted}
+    found = Beneficiary.objects.filter(book_id__in=books, reference__in=references)
+    return {(seller.book_id, seller.reference): seller for seller in found}
 
 
 def apply(batch: Batch, work: EventWork) -> None:
@@ -142,12 +166,9 @@ def _posting(
 
 def _seller(batch: Batch, work: EventWork) -> Beneficiary:
     reference = work.said.seller_ref or ""
-    key = (work.account.book_id, reference)
-    if key not in batch.sellers:
-        seller = Beneficiary.objects.filter(book_id=key[0], reference=reference).first()
-        if seller is None:
-            raise StructuralMismatch(
-                f"the event names seller {reference!r}, which is not a beneficiary of this book"
-            )
-        batch.sellers[key] = seller
-    return batch.sellers[key]
+    seller = batch.sellers.get((work.account.book_id, reference))
+    if seller is None:
+        raise StructuralMismatch(
+            f"the event names seller {reference!r}, which is not a beneficiary of this book"
+        )
+    return seller

@@ -2,8 +2,9 @@
 
 What is known is kept as facts (`paid_at`, `failed_at`, `money_back_at`), so that every order of
 the same events ends in the same state and the same balances. A failure opens one case; the
-accounting of money that already moved does not wait for its decision. Serves PX-1 to PX-4, PX-15,
-WH-10, WH-11, D8, F29, F31.
+accounting of money that already moved does not wait for its decision. A fact whose event never
+came may be taken from the provider's own state. Serves PX-1 to PX-4, PX-15, WH-10, WH-11, WH-15,
+D8, F29, F31.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from payops.payments.models import Payout
 State = Payout.State
 RULE = "payout_failure"
 NO_CODE = "returned"
+NOTHING: frozenset[str] = frozenset()
+AFTER_PAID = ("payout.failed", "payout.returned")
 
 
 def find(works: Sequence[EventWork]) -> dict[UUID, Payout]:
@@ -51,20 +54,27 @@ def find(works: Sequence[EventWork]) -> dict[UUID, Payout]:
     return found
 
 
-def apply(batch: Batch, work: EventWork) -> None:
+def apply(batch: Batch, work: EventWork, proved: frozenset[str] = NOTHING) -> None:
+    """`proved`: kinds the provider's own state proves, asked after the event waited too long."""
     key = batch.payout_keys.get(work.event.pk)
     if key is None:
-        reference = work.said.our_ref or work.said.merchant_ref or work.said.provider_ref
+        own = work.said.our_ref or work.said.merchant_ref
+        words = f"waits for payout {work.said.provider_ref} to be known here"
         work.park(
             payout_known(work.account.address, work.said.provider_ref),
-            f"no payout {reference} is known yet; released when it is",
+            f"{words} (reference {own})" if own else words,
         )
         return
     payout = batch.payouts[key]
     if _differs(batch, work, payout):
         return
     _learn_provider_ref(batch, work, payout)
+    lost = work.said.kind in AFTER_PAID and "payout.paid" in proved and payout.paid_at is None
+    if lost and payout.state in (State.IN_TRANSIT, State.EXCEPTION, State.FAILED):
+        _record_paid(batch, work, payout)
     HANDLERS[work.said.kind](batch, work, payout)
+    if lost and payout.paid_at is not None:
+        _tell_lost_paid(batch, work, payout)
 
 
 def payout_known(address: str, provider_ref: str) -> str:
@@ -86,6 +96,11 @@ def _paid(batch: Batch, work: EventWork, payout: Payout) -> None:
     if payout.paid_at is not None:
         work.ignore("the payout is known to be paid", payout.public_id)
         return
+    _record_paid(batch, work, payout)
+    work.done("payout paid", payout.public_id)
+
+
+def _record_paid(batch: Batch, work: EventWork, payout: Payout) -> None:
     if payout.state == State.IN_TRANSIT:
         payout.pay(at=work.occurred_at)
         payout.trace_reference = work.said.trace_ref or payout.trace_reference
@@ -108,7 +123,12 @@ def _paid(batch: Batch, work: EventWork, payout: Payout) -> None:
                 work.event.trace_id,
             )
         )
-    work.done("payout paid", payout.public_id)
+
+
+def _tell_lost_paid(batch: Batch, work: EventWork, payout: Payout) -> None:
+    text = "its paid event never came; the provider's own state proves that it was paid"
+    key = f"lost-paid:{work.event.public_id}"
+    _case_line(batch, work, payout, Line("proved", key, text, work.event.public_id))
 
 
 def _paid_after_failure(batch: Batch, work: EventWork, payout: Payout) -> None:
@@ -172,7 +192,7 @@ def _returned(batch: Batch, work: EventWork, payout: Payout) -> None:
     if payout.paid_at is None:
         work.park(
             paid_seen(payout),
-            "money came back for a payout not known to be paid; waits for its paid event",
+            f"waits for the paid event of payout {payout.merchant_ref}: its money came back",
             payout.public_id,
         )
         return
@@ -271,7 +291,10 @@ def _differs(batch: Batch, work: EventWork, payout: Payout) -> bool:
 
 
 def _to_case(batch: Batch, work: EventWork, payout: Payout, text: str) -> None:
-    line = work.line("event", text)
+    _case_line(batch, work, payout, work.line("event", text))
+
+
+def _case_line(batch: Batch, work: EventWork, payout: Payout, line: Line) -> None:
     if payout.state in (State.EXCEPTION, State.PAID):
         batch.case_works.append(
             CaseWork(finding_of(payout, batch.now, work.event.trace_id), [line], payout)

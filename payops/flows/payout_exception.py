@@ -23,8 +23,8 @@ from payops.core.actors import Actor, service
 from payops.core.models import Message, Person
 from payops.core.queues import Postpone
 from payops.core.roles import LABELS, Role
-from payops.flows import exception_steps, runbook
-from payops.flows.batch import protect_beneficiary
+from payops.flows import exception_steps, outside, runbook
+from payops.flows.batch import protect_beneficiary, protective_key
 from payops.flows.exception_plan import (
     RULE,
     finding_of,
@@ -34,7 +34,8 @@ from payops.flows.exception_plan import (
     was_released,
 )
 from payops.flows.resolutions import RESOLUTIONS
-from payops.payments.models import Beneficiary, Payout
+from payops.payments.models import Beneficiary, Hold, Payout
+from payops.payments.services import release_hold
 
 ACTOR = service("payout-exception")
 KIND = "payout_exception"
@@ -158,14 +159,28 @@ def open_members(*, case_id: UUID, actor: Actor, now: datetime) -> int:
         if systemic.rule != "systemic" or systemic.state in Case.CLOSED:
             raise CaseRefused(f"{systemic.public_id} is not an open systemic case")
         for payout in waiting:
-            case = cases.open_split(finding_of(payout, now), actor=actor, now=now)
-            protect_beneficiary(case, payout, actor=actor, now=now)
+            finding = finding_of(payout, now)
+            case = cases.open_split(finding, actor=actor, now=now)
+            told = finding.disposition
+            protect_beneficiary(case, payout, disposition=told, actor=actor, now=now)
+            _hand_over_hold(systemic, case, payout, actor, now)
         systemic.resolve(at=now)
         words = f"{len(waiting)} single cases opened"
         state.save(systemic, actor=actor, now=now, action="case.split", reason=words)
         line = Line("closed", f"split:{now.isoformat()}", words)
         cases.append(systemic, [line], actor=actor, now=now)
         return len(waiting)
+
+
+def _hand_over_hold(
+    systemic: Case, case: Case, payout: Payout, actor: Actor, now: datetime
+) -> None:
+    """The single case has its own hold now; the storm's lifts only its own (D7)."""
+    key = protective_key(systemic, payout)
+    held = Hold.objects.filter(book=systemic.book, key=key, released_at=None).first()
+    if held is not None:
+        words = f"handed over to {case.public_id}"
+        release_hold(hold_key=held.pk, reason=words, actor=actor, now=now)
 
 
 def _barred(payout: Payout) -> list[UUID]:
@@ -235,6 +250,7 @@ def _resolve(case: Case, reason: str, actor: Actor, now: datetime) -> Case:
     state.save(case, actor=actor, now=now, action="case.resolved", reason=reason)
     key = f"resolved:{case.approval_id}"
     cases.append(case, [Line("closed", key, reason)], actor=actor, now=now)
+    outside.tell_closed(case=case, entry_key=key, now=now)
     return case
 
 

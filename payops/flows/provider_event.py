@@ -2,29 +2,31 @@
 
 Reads a batch of inbox rows, parses them into canonical events, finds and locks what they are
 about, applies each in order, posts the journal once for the batch. An event ends PROCESSED,
-IGNORED with a reason, PARKED until its predecessor arrives, or it is raised as structural and
-dead-lettered. Serves WH-4 to WH-11, WH-17, WH-24, WH-29.
+IGNORED with a reason, PARKED until its predecessor arrives or the provider confirms it, or it is
+raised as structural and dead-lettered. Serves WH-4 to WH-11, WH-15, WH-17, WH-24, WH-29, F31.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from payops.cases import services as cases
 from payops.cases.models import Case
 from payops.cases.services import Finding, Line
-from payops.core import audit, clock, crypto, ids, locks
+from payops.core import audit, clock, ids, locks
 from payops.core.actors import service
 from payops.core.models import Book, Message, ProviderAccount
 from payops.core.queues import Postpone, StructuralMismatch
-from payops.flows import payment_events, payout_events
+from payops.flows import parking, payment_events, payout_events, verification
 from payops.flows.batch import Batch, EventWork
 from payops.payments.models import Beneficiary, Payment, Payout
 from payops.psp import registry
 from payops.psp.base import EventRefused
-from payops.webhooks.models import Delivery, Payload, ProviderEvent
+from payops.webhooks.bodies import bodies_of
+from payops.webhooks.models import Delivery, ProviderEvent
 
 ACTOR = service("provider-events")
 UNPARSEABLE = "unparseable"
@@ -35,16 +37,14 @@ REPEAT_WAIT = timedelta(seconds=2)
 
 def process(events: list[ProviderEvent], now: datetime) -> None:
     """Decide a batch inside the engine's transaction; the engine writes the rows' new states."""
-    works = _parsed(events)
+    works = parking.in_sequence(_parsed(events))
     parked_before = [work.event for work in works if work.event.outcome]
     batch = Batch(actor=ACTOR, now=now)
     _lock_subjects(batch, works)
+    known = Known(parking.Sequences(works), verification.Verdicts(parked_before))
     for work in works:
-        _apply(batch, work)
-    released = {(book.pk, key) for book, key in batch.released}
-    for work in works:
-        if (work.event.book_id, work.event.waits_for) in released:
-            _apply(batch, work)
+        _apply(batch, work, known)
+    _apply_released(batch, works, known)
     batch.flush()
     if parked_before:
         _append_repeats(_repeats_of(parked_before), now)
@@ -71,24 +71,23 @@ def note_repeat(messages: list[Message], now: datetime) -> None:
 
 
 def _parsed(events: list[ProviderEvent]) -> list[EventWork]:
-    payloads = Payload.objects.select_related("data_key").in_bulk({e.payload_id for e in events})
+    bodies = bodies_of(events)
     accounts = ProviderAccount.objects.select_related("book").in_bulk(
         {event.account_id for event in events}
     )
     works = []
     for event in events:
-        payload = payloads[event.payload_id]
-        raw = crypto.open_sealed(payload.data_key, payload.ciphertext)
+        raw = bodies[event.payload_id]
         account = accounts[event.account_id]
         try:
-            said = registry.adapter(account.provider).parse(raw, event.item_index)
+            said = registry.adapter(account.provider).parse(raw, event.item_index, account.settings)
         except EventRefused as error:
             said_of = (
                 "is signed but cannot be read"
                 if event.type == UNPARSEABLE
                 else ("contradicts itself")
             )
-            raise StructuralMismatch(f"the event {said_of}: {error.reason}") from error
+            raise StructuralMismatch(f"the event {said_of}: {error.reason}", error.path) from error
         works.append(EventWork(event=event, said=said, account=account))
     return works
 
@@ -101,14 +100,65 @@ def _lock_subjects(batch: Batch, works: Sequence[EventWork]) -> None:
     payments = payment_events.find(works)
     batch.payments = locks.rows(Payment, payments.values())
     batch.payment_keys = payments
+    batch.sellers = payment_events.sellers(works)
     batch.payouts = locks.rows(Payout, {payout.pk for payout in payouts.values()})
     batch.payout_keys = {event_key: payout.pk for event_key, payout in payouts.items()}
 
 
-def _apply(batch: Batch, work: EventWork) -> None:
+@dataclass(slots=True)
+class Known:
+    """What is known of the batch's events beside their bodies, read once under the locks."""
+
+    sequences: parking.Sequences
+    verdicts: verification.Verdicts
+    released: set[str] = field(default_factory=set)
+
+
+def _apply_released(batch: Batch, works: Sequence[EventWork], known: Known) -> None:
+    """What an event of this batch waits for may have been decided by another one of it."""
+    tried: set[tuple[UUID, str]] = set()
+    while True:
+        released = {(book.pk, key) for book, key in batch.released}
+        ready = [
+            work
+            for work in works
+            if work.event.state == ProviderEvent.State.PARKED
+            and (work.event.pk, work.event.waits_for) not in tried
+            and (
+                work.event.waits_for in known.released
+                or (work.event.book_id, work.event.waits_for) in released
+            )
+        ]
+        if not ready:
+            return
+        for work in ready:
+            tried.add((work.event.pk, work.event.waits_for))
+            _apply(batch, work, known)
+
+
+def _apply(batch: Batch, work: EventWork, known: Known) -> None:
+    """In its turn, believed, applied; what the provider said after a long wait opens the way."""
+    event, late = work.event, known.verdicts.deadline(work.event)
+    proved = known.verdicts.proved(event)
+    gap = None if proved else known.sequences.gap(work)
+    first = len(batch.case_works)
+    if gap is not None:
+        work.park(*gap)
+    elif verification.lets_pass(batch, work, known.verdicts):
+        _apply_kind(batch, work, proved)
+        told = known.verdicts.policy(event)
+        if told is not None and told.verdict == verification.Verdict.AGREES:
+            verification.confirm(batch, work, told, first)
+    if event.state == ProviderEvent.State.PARKED and late is not None:
+        verification.tell_overdue(batch, work, late)
+    if released := known.sequences.note(work):
+        known.released.add(released)
+
+
+def _apply_kind(batch: Batch, work: EventWork, proved: frozenset[str]) -> None:
     kind = work.said.kind
     if kind.startswith("payout."):
-        payout_events.apply(batch, work)
+        payout_events.apply(batch, work, proved)
     elif kind.startswith("payment."):
         payment_events.apply(batch, work)
     else:
@@ -125,7 +175,7 @@ def _events_of(deliveries: Iterable[Delivery]) -> dict[tuple[UUID, str], Provide
 
 def _repeat_audit(
     delivery: Delivery, event: ProviderEvent, same: bool, now: datetime
-) -> audit.AuditEvent:
+) -> audit.AuditRow:
     return audit.event(
         book=delivery.book,
         actor=ACTOR,

@@ -18,44 +18,60 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from approvals.services import expire_due
-from payops.core import audit, clock, outbox, queues, schedule, wake
+from payops.core import audit, clock, logs, queues, schedule, wake
 from payops.core.lanes import LANES
 from payops.core.queues import Tally
-from payops.flows import anchor_mail, provider_event
+from payops.flows import (
+    accounts,
+    anchor_mail,
+    dispatches,
+    missed_events,
+    provider_event,
+    silent_payouts,
+    turns,
+    verify_event,
+)
 from payops.webhooks import services as inbox_services
-from payops.webhooks.inbox import inbox_queue
 
 log = logging.getLogger(__name__)
 DRAIN_BUDGET_S = 20.0
-INBOX = inbox_queue(provider_event.process)
-OUTBOX = outbox.outbox_queue()
-QUEUES = (INBOX, OUTBOX)
+INBOX, QUEUES = turns.INBOX, turns.QUEUES
 
 
 @shared_task(name=wake.DRAIN_TASK)
 def drain_lane(lane: str) -> None:
-    """Drain one lane; a wake-up sent while it runs brings another task."""
+    """Work for one lane's worker; a wake-up sent while it runs brings another task."""
     if lane not in LANES:
         log.error("no lane %r", lane)
         return
     _take_wake_up(lane)
     close_old_connections()
-    with _until_the_next_round(f"lane {lane}"):
-        drain(lane, budget_s=DRAIN_BUDGET_S)
+    with logs.about(lane=lane), _until_the_next_round(f"lane {lane}"):
+        turns.work(lane, budget_s=DRAIN_BUDGET_S)
 
 
 @shared_task(name="payops.housekeeping")
 def housekeeping() -> None:
-    """What runs by the clock: seal the audit, anchor it, expire requests, look at parked events."""
+    """What runs by the clock: the audit's seal, what expired, what waits too long or is missing."""
     close_old_connections()
     now = clock.utc_now()
     with _until_the_next_round("housekeeping"):
         audit.seal(now=now)
         anchor_mail.anchor_and_mail(now)
         expire_due(now)
+        accounts.keep_up(now)
         with schedule.slot("recheck-parked", now, every_s=30) as mine:
             if mine:
                 inbox_services.recheck_parked(actor=provider_event.ACTOR, now=now)
+        with schedule.slot("verify-overdue", now, every_s=60) as mine:
+            if mine:
+                verify_event.ask_overdue(now)
+        with schedule.slot("missing-settled", now, every_s=300) as mine:
+            if mine:
+                silent_payouts.close_settled(now)
+        missed_events.ask_all(now)
+        silent_payouts.ask_all(now)
+        dispatches.resend_unknown(now)
 
 
 def drain(lane: str, *, budget_s: float) -> Tally:

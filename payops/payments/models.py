@@ -70,8 +70,9 @@ class Payment(StatefulModel):
         FAILED = "FAILED"
         CANCELED = "CANCELED"
 
-    book = models.ForeignKey(Book, PROTECT, related_name="+")
-    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
+    # Without indexes of their own: those below begin with the same columns.
+    book = models.ForeignKey(Book, PROTECT, related_name="+", db_index=False)
+    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+", db_index=False)
     beneficiary = models.ForeignKey(Beneficiary, PROTECT, related_name="+")
     state = FSMField(default=State.AUTHORIZED, choices=State, protected=True, max_length=24)
     provider_ref = models.CharField(max_length=255)

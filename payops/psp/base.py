@@ -162,8 +162,9 @@ class Authentication:
     timestamp_malformed, timestamp_stale, timestamp_future, signature_mismatch, secret_missing,
     body_too_large, mode_mismatch, account_mismatch, thin_event, evidence_missing; with certificates
     algorithm_refused, certificate_url_refused, certificate_untrusted, certificate_unreadable,
-    certificate_key_refused, trust_anchors_missing, body_not_postable; where items are signed signature_missing, item_malformed, item_ambiguous, too_many_items, or body_ with
-    what `strictjson` says. ok=True with `parse_error`: signed but unreadable, to be stored and
+    certificate_key_refused, trust_anchors_missing, body_not_postable; where items are signed
+    signature_missing, item_malformed, item_ambiguous, too_many_items, or body_ with what
+    `strictjson` says. ok=True with `parse_error`: signed but unreadable, to be stored and
     dead-lettered.
     """
 

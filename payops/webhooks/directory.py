@@ -1,8 +1,9 @@
-"""What the webhook edge knows by heart: accounts, their live secrets, the data key of the day.
+"""What the webhook edge knows by heart: accounts, secrets, allowlists, the data key of the day.
 
 Owns a copy per process that is at most TTL_S old. A miss (unknown account, no secret matches) may
-refresh it early, at most once per MISS_REFRESH_S, so that a new account or a rotated secret works
-at once while a flood of bad requests costs no queries. Serves WH-2 and SE-1.
+refresh it early, at most once per MISS_REFRESH_S, so that a new account, a rotated secret or a new
+address on an allowlist works at once while a flood of bad requests costs no queries. Serves WH-2,
+WH-3 and SE-1.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from payops.core import clock, crypto
 from payops.core.models import Book, DataKey, ProviderAccount
 from payops.psp import registry
 from payops.psp.base import AccountFacts, SecretValue, WebhookAdapter
+from payops.webhooks import allowlist, trust
+from payops.webhooks.allowlist import Allowlist
 from payops.webhooks.secrets import LiveSecret, usable_secrets
 
 TTL_S = 5.0
@@ -35,9 +38,20 @@ class Endpoint:
     facts: AccountFacts
     adapter: WebhookAdapter
     secrets: tuple[LiveSecret, ...]
+    allowlist_mode: str = allowlist.OFF
+    allowlist: Allowlist = allowlist.NOBODY
 
     def secrets_at(self, now: datetime) -> tuple[SecretValue, ...]:
         return tuple(each.secret for each in self.secrets if each.good_at(now))
+
+    def allows(self, address: str | None) -> bool | None:
+        """The verdict that a receipt keeps; None: there is no list to hold the address against."""
+        return self.allowlist.verdict(mode=self.allowlist_mode, address=address)
+
+    def decides_as(self, other: Endpoint) -> bool:
+        """Whether a body would be judged by the same secrets and the same list."""
+        mine = (self.secrets, self.allowlist_mode, self.allowlist.networks)
+        return mine == (other.secrets, other.allowlist_mode, other.allowlist.networks)
 
 
 class Directory:
@@ -61,7 +75,7 @@ class Directory:
         """The endpoint as it is now, when it has changed since `endpoint` was read; else None."""
         self._refresh_if_older(MISS_REFRESH_S, now)
         fresh = self._endpoints.get((endpoint.facts.provider, endpoint.facts.slug))
-        return fresh if fresh is not None and fresh.secrets != endpoint.secrets else None
+        return fresh if fresh is not None and not fresh.decides_as(endpoint) else None
 
     def data_key(self, endpoint: Endpoint, *, now: datetime) -> DataKey:
         """The key of the book's business day; created by whoever comes first."""
@@ -99,6 +113,7 @@ class Directory:
 
 def _load(now: datetime) -> dict[tuple[str, str], Endpoint]:
     secrets = usable_secrets(now=now)
+    allowlists = allowlist.compiled()
     endpoints = {}
     for account in ProviderAccount.objects.select_related("book"):
         if account.provider not in registry.PROVIDERS:
@@ -111,10 +126,14 @@ def _load(now: datetime) -> dict[tuple[str, str], Endpoint]:
                 provider=account.provider,
                 slug=account.slug,
                 live=account.live,
-                settings=MappingProxyType(dict(account.settings)),
+                settings=MappingProxyType(
+                    dict(trust.facts_settings(account, secrets.get(account.pk, ())))
+                ),
             ),
             adapter=registry.adapter(account.provider),
             secrets=secrets.get(account.pk, ()),
+            allowlist_mode=account.allowlist_mode,
+            allowlist=allowlists.get(account.pk, allowlist.NOBODY),
         )
     return endpoints
 

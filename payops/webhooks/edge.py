@@ -1,6 +1,7 @@
 """Answers webhook addresses ahead of every other middleware: no session, no cookie, no login.
 
-Stands first in MIDDLEWARE. An address it does not know is 404 like any other.
+Stands first in MIDDLEWARE. An address it does not know is 404 like any other, and
+is counted with the noise.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from payops.core import clock
+from payops.webhooks.noise import noise
 from payops.webhooks.views import receive
 
 PREFIX = "/webhooks/"
@@ -26,5 +29,6 @@ class WebhookEdge:
             return self.get_response(request)
         address = ADDRESS.fullmatch(request.path_info)
         if address is None:
+            noise.count(account_id=None, reason="unknown_address", kept=False, now=clock.utc_now())
             return HttpResponse(status=404, headers={"Content-Length": "0"})
         return receive(request, provider=address[1], account=address[2])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from payops.core.models import Book, DataKey, ProviderAccount, history
+from payops.core.models import Book, DataKey, ProviderAccount, dead_indexes, history, leaf
 from payops.core.records import QueueRow, Record
 
 PROTECT = models.PROTECT
@@ -23,7 +23,7 @@ class Payload(Record):
 
     APPEND_ONLY = True
 
-    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    book = leaf(Book)
     sha256 = models.CharField(max_length=64)
     size_bytes = models.PositiveIntegerField()
     data_key = models.ForeignKey(DataKey, PROTECT, related_name="+")
@@ -57,8 +57,9 @@ class ProviderEvent(QueueRow, Record):
         }
     )
 
-    book = models.ForeignKey(Book, PROTECT, related_name="+")
-    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
+    # The receipt written in the same statement holds the account's constraint.
+    book = leaf(Book)
+    account = leaf(ProviderAccount)
     provider_event_id = models.CharField(max_length=255)
     dedupe_key = models.CharField(max_length=600)
     fingerprint = models.CharField(max_length=64)
@@ -70,7 +71,7 @@ class ProviderEvent(QueueRow, Record):
     sequence = models.BigIntegerField(null=True, blank=True)
     request_id = models.CharField(max_length=255, blank=True, default="")
     request_idempotency_key = models.CharField(max_length=255, blank=True, default="")
-    payload = models.ForeignKey(Payload, PROTECT, related_name="+")
+    payload = models.ForeignKey(Payload, PROTECT, related_name="+", db_index=False)
     item_index = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=16, choices=State, default=State.RECEIVED)
     outcome = models.CharField(max_length=240, blank=True, default="")
@@ -89,7 +90,11 @@ class ProviderEvent(QueueRow, Record):
             models.Index(
                 fields=["book", "waits_for"], condition=Q(state="PARKED"), name="event_parked"
             ),
-            models.Index(fields=["last_failed_at"], condition=Q(state="DEAD"), name="event_dead"),
+            *dead_indexes("event", "type", "account"),
+            models.Index(fields=["book", "state", "id"], name="event_state"),
+            models.Index(fields=["book", "lane", "id"], name="event_lane"),
+            models.Index(fields=["book", "type", "id"], name="event_type"),
+            models.Index(fields=["account", "id"], name="event_account"),
             models.Index(fields=["subject_id"], name="event_subject"),
             models.Index(fields=["object_id"], name="event_object"),
             models.Index(fields=["provider_event_id"], name="event_provider_id"),
@@ -103,12 +108,12 @@ class Delivery(Record):
     PREFIX = "wd"
     APPEND_ONLY = True
 
-    book = models.ForeignKey(Book, PROTECT, related_name="+")
-    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
+    book = leaf(Book)
+    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+", db_index=False)
     dedupe_key = models.CharField(max_length=600, blank=True, default="")
     provider_event_id = models.CharField(max_length=255, blank=True, default="")
     fingerprint = models.CharField(max_length=64, blank=True, default="")
-    payload = models.ForeignKey(Payload, PROTECT, null=True, related_name="+")
+    payload = models.ForeignKey(Payload, PROTECT, null=True, related_name="+", db_index=False)
     item_index = models.PositiveIntegerField(default=0)
     sha256 = models.CharField(max_length=64)
     size_bytes = models.PositiveIntegerField()
@@ -159,7 +164,9 @@ class SecretUse(Record):
 class AllowlistEntry(Record):
     """A network a provider account's webhooks may come from (WH-3).
 
-    `origin` is the DNS name it was resolved from, or the label of the text list.
+    `origin` is the DNS name it was resolved from, or the label of the text list. `approval_id`
+    brought it, `removal_approval_id` took it away; a resolved address that is answered no more
+    goes without one.
     """
 
     class Source(models.TextChoices):
@@ -171,7 +178,10 @@ class AllowlistEntry(Record):
     network = models.CharField(max_length=43)
     source = models.CharField(max_length=8, choices=Source)
     origin = models.CharField(max_length=253)
+    approval_id = models.CharField(max_length=40, blank=True, default="")
+    seen_at = models.DateTimeField(null=True, blank=True)
     removed_at = models.DateTimeField(null=True, blank=True)
+    removal_approval_id = models.CharField(max_length=40, blank=True, default="")
 
     history = history()
 
@@ -183,6 +193,59 @@ class AllowlistEntry(Record):
                 name="allowlist_network_once",
             )
         ]
+
+
+class AllowlistName(Record):
+    """A DNS name whose addresses are kept on a provider account's allowlist (WH-3)."""
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
+    name = models.CharField(max_length=253)
+    approval_id = models.CharField(max_length=40)
+    tried_at = models.DateTimeField(null=True, blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(max_length=240, blank=True, default="")
+    removed_at = models.DateTimeField(null=True, blank=True)
+    removal_approval_id = models.CharField(max_length=40, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "name"],
+                condition=Q(removed_at=None),
+                name="allowlist_name_once",
+            )
+        ]
+
+
+class RefusalCount(Record):
+    """Refused requests of one minute, apart from business events (WH-31).
+
+    `kept` left a receipt, `dropped` left none. `account` is null where the address named none.
+    """
+
+    account = models.ForeignKey(ProviderAccount, PROTECT, null=True, related_name="+")
+    reason = models.CharField(max_length=64)
+    minute = models.DateTimeField()
+    kept = models.PositiveBigIntegerField(default=0)
+    dropped = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "reason", "minute"],
+                nulls_distinct=False,
+                name="refusal_count_once",
+            )
+        ]
+        indexes = [models.Index(fields=["minute"], name="refusal_count_minute")]
+
+
+class FoldMark(Record):
+    """Up to when the receipts of an account are folded into a summary (SecretUse)."""
+
+    account = models.OneToOneField(ProviderAccount, PROTECT, related_name="+")
+    until = models.DateTimeField()
 
 
 class Verification(Record):
@@ -203,6 +266,8 @@ class Verification(Record):
     provider_status = models.CharField(max_length=64, blank=True, default="")
     amount_minor = models.BigIntegerField(null=True)
     currency = models.CharField(max_length=3, blank=True, default="")
+    # The canonical kinds that the provider's state proves to have happened.
+    reached = models.JSONField(default=list)
     words = models.CharField(max_length=400)
     asked_at = models.DateTimeField()
 

@@ -46,6 +46,7 @@ def add_secret(
     now: datetime,
     actor: Actor | None = None,
     active_from: datetime | None = None,
+    reason: str = "",
 ) -> Secret:
     """Add a secret beside the ones already live; the same value twice is one secret.
 
@@ -70,12 +71,17 @@ def add_secret(
         created_at=now,
     )
     secret.save()
-    _record(secret, "webhook_secret.added", actor, now)
+    _record(secret, "webhook_secret.added", actor, now, reason)
     return secret
 
 
 def retire_secret(
-    *, secret: Secret, now: datetime, actor: Actor, retired_at: datetime | None = None
+    *,
+    secret: Secret,
+    now: datetime,
+    actor: Actor,
+    retired_at: datetime | None = None,
+    reason: str = "",
 ) -> Secret:
     """Stop accepting a secret, at once or at a later moment. Raises SecretRefused."""
     assert connection.in_atomic_block, "a secret is written with its audit row"
@@ -88,7 +94,7 @@ def retire_secret(
         raise SecretRefused(f"the secret was retired at {found.retired_at:%Y-%m-%d %H:%M:%S}")
     found.retired_at = at
     found.save(update_fields=["retired_at"])
-    _record(found, "webhook_secret.retired", actor, now)
+    _record(found, "webhook_secret.retired", actor, now, reason)
     return found
 
 
@@ -122,15 +128,16 @@ def _open(row: Secret) -> bytes:
     return crypto.open_sealed(row.data_key, row.ciphertext)
 
 
-def _record(secret: Secret, action: str, actor: Actor | None, now: datetime) -> None:
+def _record(secret: Secret, action: str, actor: Actor | None, now: datetime, reason: str) -> None:
     audit.record(
         [
             audit.event(
                 book=secret.book,
                 actor=actor or actors.service("bootstrap", channel="command"),
                 action=action,
-                subject_id=secret.account.address,
+                subject_id=secret.account.address[:64],
                 now=now,
+                reason=reason,
                 evidence={
                     "secret": str(secret.pk),
                     "hint": secret.hint,

@@ -1,27 +1,56 @@
-"""What people may see of the inbox: lists, dead letters, receipts, bodies with persons masked.
+"""What people may see of the inbox: counts, receipts, bodies with persons masked.
 
-Reads only. The whole body is for a view behind step-up. Serves WH-8, WH-9, WH-18, WH-20.
+Reads only, and at a cost that does not grow with the inbox. The whole body is for a view behind
+step-up. Serves WH-8, WH-9, WH-18, WH-20.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db import connection
+from django.db.models import QuerySet
 
 from payops.core import crypto
 from payops.core.crypto import KeyErased
+from payops.core.models import Book
 from payops.psp import strictjson
 from payops.psp.base import EventRefused
 from payops.webhooks.models import Delivery, ProviderEvent
 
 PAGE_MAX = 200
 RECEIPTS_MAX = 500
+COUNT_MAX = 1000
+TYPES_MAX = 200
+# Counting stops at its limit: a page costs the same at ten thousand rows and at two million.
+COUNT_STATES = """
+SELECT s.state, sum(l.n)::int, jsonb_object_agg(l.lane, l.n), min(l.oldest)
+FROM (SELECT DISTINCT unnest(%s::text[]) AS state) s
+CROSS JOIN LATERAL (
+  SELECT e.lane, count(*) AS n, min(e.created_at) AS oldest FROM (
+    SELECT lane, created_at FROM webhooks_providerevent
+    WHERE book_id = %s AND state = s.state AND id >= %s ORDER BY id LIMIT %s) e
+  GROUP BY e.lane) l
+GROUP BY s.state
+"""
+COUNT_RECEIPTS = """
+SELECT w.id, (SELECT count(*) FROM (SELECT 1 FROM webhooks_delivery d
+  WHERE d.account_id = w.account_id AND d.dedupe_key = w.dedupe_key LIMIT %s) r)
+FROM unnest(%s::uuid[], %s::uuid[], %s::text[]) AS w(id, account_id, dedupe_key)
+"""
+DISTINCT_TYPES = """
+WITH RECURSIVE t(type) AS (
+  (SELECT type FROM webhooks_providerevent WHERE book_id = %s ORDER BY type LIMIT 1)
+  UNION ALL
+  SELECT (SELECT e.type FROM webhooks_providerevent e WHERE e.book_id = %s AND e.type > t.type
+    ORDER BY e.type LIMIT 1) FROM t WHERE t.type IS NOT NULL)
+SELECT type FROM t WHERE type IS NOT NULL LIMIT %s
+"""
 MASK = "••••"
 PERSONAL_PARTS = (
     "name",
@@ -62,38 +91,14 @@ SHORT_PARTS = frozenset({"ip", "zip", "bic", "dob", "ssn", "city", "name"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class InboxFilter:
-    """Every field narrows; empty means all. `text` is an event, object or delivery trace id."""
+class StateCount:
+    """Events in one state, counted up to COUNT_MAX of the oldest; `more` when there are others."""
 
-    state: str = ""
-    provider: str = ""
-    account: str = ""
-    type: str = ""
-    lane: str = ""
-    since: datetime | None = None
-    text: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeadLetter:
-    """Every field of WH-18."""
-
-    id: str
-    provider_event_id: str
-    provider_ref: str
-    account: str
-    type: str
-    lane: str
-    received_at: datetime
-    first_failed_at: datetime | None
-    last_failed_at: datetime | None
-    failure_kind: str
-    error: str
-    failures: tuple[dict[str, Any], ...]
-    attempts: int
-    receive_count: int
-    operator_note: str
-    trace_id: str
+    state: str
+    count: int
+    more: bool
+    by_lane: dict[str, int]
+    oldest_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,28 +112,62 @@ class BodyView:
     words: str = ""
 
 
-def inbox(
-    *, wanted: InboxFilter, after: UUID | None = None, limit: int = 50
-) -> list[ProviderEvent]:
-    """Newest first, keyset-paged by `after`; each with `receipt_count`."""
-    rows = _narrowed(ProviderEvent.objects.select_related("account", "book"), wanted)
-    if after is not None:
-        rows = rows.filter(pk__lt=after)
-    return list(_with_receipts(rows).order_by("-pk")[: min(limit, PAGE_MAX)])
+def counts_by_state(
+    *, book: Book, states: Sequence[str], since: datetime | None = None
+) -> list[StateCount]:
+    """How much is in each state, in one statement that costs the same at any size (OB-1).
+
+    With `since`, only events received from then on are counted.
+    """
+    with connection.cursor() as cursor:
+        least = floor_key(since) if since else UUID(int=0)
+        cursor.execute(COUNT_STATES, [list(states), book.pk, least, COUNT_MAX + 1])
+        found = {row[0]: row[1:] for row in cursor.fetchall()}
+    answer = []
+    for state in states:
+        count, lanes, oldest_at = found.get(state, (0, {}, None))
+        answer.append(
+            StateCount(
+                state=state,
+                count=min(count, COUNT_MAX),
+                more=count > COUNT_MAX,
+                by_lane=lanes if isinstance(lanes, dict) else json.loads(lanes),
+                oldest_at=oldest_at,
+            )
+        )
+    return answer
 
 
-def counts_by_state() -> dict[str, int]:
-    found = ProviderEvent.objects.values_list("state").annotate(n=Count("pk"))
-    return {**dict.fromkeys(ProviderEvent.State.values, 0), **dict(found)}
+def receipt_counts(events: Sequence[ProviderEvent]) -> dict[UUID, int]:
+    """Receipts of each event up to RECEIPTS_MAX, in one statement for the whole page."""
+    if not events:
+        return {}
+    with connection.cursor() as cursor:
+        keys = [event.pk for event in events]
+        accounts = [event.account_id for event in events]
+        dedupe = [event.dedupe_key for event in events]
+        cursor.execute(COUNT_RECEIPTS, [RECEIPTS_MAX, keys, accounts, dedupe])
+        return dict(cursor.fetchall())
 
 
-def dead_letters(*, after: datetime | None = None, limit: int = 50) -> list[DeadLetter]:
-    """Latest failure first; `after` is the last failure time of the page before."""
-    rows = ProviderEvent.objects.filter(state=ProviderEvent.State.DEAD).select_related("account")
-    if after is not None:
-        rows = rows.filter(last_failed_at__lt=after)
-    ordered = _with_receipts(rows).order_by(F("last_failed_at").desc(nulls_last=True), "-pk")
-    return [_dead_letter(row) for row in ordered[: min(limit, PAGE_MAX)]]
+def types(*, book: Book) -> list[str]:
+    """The types of event that were ever received: a look per type, not per event."""
+    with connection.cursor() as cursor:
+        cursor.execute(DISTINCT_TYPES, [book.pk, book.pk, TYPES_MAX])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def named(text: str) -> QuerySet[ProviderEvent]:
+    """Events of an id: the provider's, its object's, ours or the trace's; each by its own index."""
+    rows = ProviderEvent.objects.order_by()
+    columns = ("provider_event_id", "object_id", "subject_id", "trace_id")
+    first, *others = (rows.filter(**{column: text}).values("pk") for column in columns)
+    return rows.filter(pk__in=first.union(*others))
+
+
+def floor_key(at: datetime) -> UUID:
+    """The smallest key that can have been made at a moment: keys are time-ordered."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 def receipts(*, event: ProviderEvent) -> list[Delivery]:
@@ -185,54 +224,3 @@ def is_personal(key: str) -> bool:
     words = set(lower.replace("-", "_").split("_"))
     long_parts = (part for part in PERSONAL_PARTS if part not in SHORT_PARTS)
     return bool(words & SHORT_PARTS) or any(part in lower for part in long_parts)
-
-
-def _narrowed(rows: QuerySet[ProviderEvent], wanted: InboxFilter) -> QuerySet[ProviderEvent]:
-    narrow = {
-        "state": wanted.state,
-        "account__provider": wanted.provider,
-        "account__slug": wanted.account,
-        "type": wanted.type,
-        "lane": wanted.lane,
-        "created_at__gte": wanted.since,
-    }
-    rows = rows.filter(**{name: value for name, value in narrow.items() if value})
-    if wanted.text:
-        text = wanted.text.strip()
-        rows = rows.filter(
-            Q(provider_event_id=text) | Q(object_id=text) | Q(subject_id=text) | Q(trace_id=text)
-        )
-    return rows
-
-
-def _with_receipts(rows: QuerySet[ProviderEvent]) -> QuerySet[ProviderEvent]:
-    counted = (
-        Delivery.objects.filter(account=OuterRef("account"), dedupe_key=OuterRef("dedupe_key"))
-        .order_by()
-        .values("account")
-        .annotate(n=Count("pk"))
-        .values("n")
-    )
-    counter = Coalesce(Subquery(counted, output_field=IntegerField()), 0)
-    return rows.annotate(receipt_count=counter)
-
-
-def _dead_letter(row: Any) -> DeadLetter:
-    return DeadLetter(
-        id=row.public_id,
-        provider_event_id=row.provider_event_id,
-        provider_ref=row.object_id,
-        account=row.account.address,
-        type=row.type,
-        lane=row.lane,
-        received_at=row.created_at,
-        first_failed_at=row.first_failed_at,
-        last_failed_at=row.last_failed_at,
-        failure_kind=row.failure_kind,
-        error=row.last_error,
-        failures=tuple(row.failures),
-        attempts=row.attempts,
-        receive_count=row.receipt_count,
-        operator_note=row.operator_note,
-        trace_id=row.trace_id,
-    )

@@ -2,22 +2,25 @@
 
 Owns its verdicts (processed, ignored, parked), their bulk writer, the release of parked events,
 redrive and the end of a discarded one. A verdict is set on the row in memory by the flow; only
-`mark_many` writes it. Original ids, failures and counted attempts are never lost. Serves WH-10,
+`mark_many` writes it. Updates that are numbered wait for the one before (`sequence_key`), and a
+verdict releases the next. Original ids, failures and counted attempts are never lost. Serves WH-10,
 WH-18, WH-19, WH-32 and I2.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Value
 
-from payops.core import audit, outbox, queues
+from payops.core import audit, bulk, outbox, queues
 from payops.core.actors import Actor
-from payops.core.models import AuditEvent, Book, Person
+from payops.core.models import Book, Person, ProviderAccount
 from payops.core.roles import Act, acts_of
 from payops.core.state import StaleState
 from payops.webhooks.ingest import UNPARSEABLE
@@ -29,6 +32,10 @@ REDRIVE_MAX = 1000
 RECHECK_MAX = 500
 RECHECK_EVERY_MIN = timedelta(seconds=30)
 RECHECK_EVERY_MAX = timedelta(hours=1)
+# An update in one of these states needs nothing more; the next one may follow.
+DECIDED = (State.PROCESSED, State.IGNORED, State.DISCARDED)
+OBJECT_CHARS_MAX = 180
+VERIFY_MARK = "verify:"
 
 WRITE = """
 UPDATE webhooks_providerevent AS e SET state = v.state, outcome = v.outcome,
@@ -80,14 +87,14 @@ def mark_many(events: Sequence[ProviderEvent], *, actor: Actor, now: datetime) -
     undecided = [event.public_id for event in events if event.state == State.RECEIVED]
     if undecided:
         raise Undecided(f"no verdict on {', '.join(undecided[:5])}")
-    columns: list[list[object]] = [[] for _ in range(9)]
+    rows = []
     for event in events:
         parked = event.state == State.PARKED
         event.finished_at = None if parked else now
         event.due_at = now + _recheck_after(event, now) if parked else event.due_at
         row = (
             event.pk,
-            str(event.state),
+            event.state,
             event.outcome[:OUTCOME_CHARS_MAX],
             event.subject_id,
             event.waits_for,
@@ -96,13 +103,54 @@ def mark_many(events: Sequence[ProviderEvent], *, actor: Actor, now: datetime) -
             event.due_at,
             1 if parked else 0,
         )
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
+        rows.append(row)
     with connection.cursor() as cursor:
-        cursor.execute(WRITE, columns)
+        cursor.execute(WRITE, [bulk.array(column) for column in zip(*rows, strict=True)])
         if cursor.rowcount != len(events):
             raise StaleState(f"{len(events) - cursor.rowcount} events were decided by another")
     _record(events, actor=actor, now=now, was=State.RECEIVED)
+    _release_followers(events, actor, now)
+
+
+def sequence_key(*, address: str, object_id: str, sequence: int) -> str:
+    """What the next update of a numbered object waits for (WH-10)."""
+    if len(object_id) > OBJECT_CHARS_MAX:
+        object_id = hashlib.sha256(object_id.encode()).hexdigest()
+    return f"seq:{address}:{object_id}:{sequence}"
+
+
+def verify_key(event: ProviderEvent) -> str:
+    """What an event waits for that is not believed before the provider confirms it (WH-15)."""
+    return f"{VERIFY_MARK}{event.public_id}"
+
+
+def release(
+    *, event_ids: Iterable[UUID], reason: str, actor: Actor, now: datetime
+) -> list[ProviderEvent]:
+    """Make exactly these events ready again, as far as they are parked; answers which."""
+    assert connection.in_atomic_block, "a release travels with what was waited for"
+    held = ProviderEvent.objects.select_for_update(no_key=True).filter(
+        pk__in=set(event_ids), state=State.PARKED
+    )
+    events = list(held.order_by("pk"))
+    _make_ready(events, actor, now, reason)
+    return events
+
+
+def parked_past_deadline(*, now: datetime, limit: int) -> list[ProviderEvent]:
+    """Parked for longer than their account allows and never answered for by the provider.
+
+    Events that wait for a verification are left out: they are being asked about already.
+    """
+    allowed = ExpressionWrapper(
+        F("account__park_deadline_s") * Value(timedelta(seconds=1)), output_field=DurationField()
+    )
+    deadline = ExpressionWrapper(F("created_at") + allowed, output_field=DateTimeField())
+    overdue = ProviderEvent.objects.filter(state=State.PARKED, account__park_deadline_s__gt=0)
+    overdue = overdue.annotate(deadline_at=deadline).filter(deadline_at__lte=now)
+    overdue = overdue.exclude(waits_for__startswith=VERIFY_MARK)
+    overdue = overdue.exclude(verifications__cause="deadline")
+    return list(overdue.select_related("book").order_by("created_at", "pk")[:limit])
 
 
 def release_waiting(*, book: Book, keys: Iterable[str], actor: Actor, now: datetime) -> int:
@@ -179,13 +227,39 @@ def discard(*, event_id: str, approval_id: str, note: str, actor: Actor, now: da
     event.save(update_fields=["state", "finished_at", "operator_note"])
     evidence = {"approval_id": approval_id}
     _record([event], actor=actor, now=now, was=State.DEAD, reason=note, evidence=evidence)
+    _release_followers([event], actor, now)
+
+
+def assign(
+    *, event_ids: Sequence[str], owner: Person | None, actor: Actor, now: datetime
+) -> list[ProviderEvent]:
+    """Say whose work dead events are, all or none (WH-20). Raises RedriveRefused."""
+    assert connection.in_atomic_block, "an owner is written with its audit row"
+    _require(actor, Act.REDRIVE_EVENT, now)
+    if owner is not None and Act.REDRIVE_EVENT not in acts_of(owner.roles_at(now)):
+        raise RedriveRefused(f"{owner.name} may not redrive, so dead letters are not their work")
+    wanted = {ProviderEvent.key_of(public_id) for public_id in event_ids}
+    held = ProviderEvent.objects.select_for_update(no_key=True).filter(pk__in=wanted)
+    events = list(held.order_by("pk"))
+    unfit = [f"{event.public_id} is {event.state}" for event in events if event.state != State.DEAD]
+    if unfit or len(events) != len(wanted):
+        raise RedriveRefused("; ".join(unfit[:5]) or "an event was not found")
+    for event in events:
+        event.owner = owner
+    ProviderEvent.objects.bulk_update(events, ["owner"], batch_size=500)
+    words = f"assigned to {owner.name}" if owner else "owner removed"
+    _record(events, actor=actor, now=now, was=State.DEAD, action="event.assigned", reason=words)
+    return events
 
 
 def bury(event: ProviderEvent, *, actor: Actor, now: datetime) -> None:
     """RECEIVED → DEAD after the last attempt or a structural mismatch (WH-17)."""
     assert connection.in_atomic_block, "an event is given up with its failure"
     event.state, event.finished_at = State.DEAD, None
-    event.save(update_fields=["state", "finished_at"])
+    # Dead letters are paged by their last failure: none may be without.
+    event.last_failed_at = event.last_failed_at or now
+    event.save(update_fields=["state", "finished_at", "last_failed_at"])
+    outbox.alert(event, source="event", subject_id=event.public_id, now=now)
     evidence = {"attempts": event.attempts, "kind": event.failure_kind}
     _record(
         [event],
@@ -195,6 +269,25 @@ def bury(event: ProviderEvent, *, actor: Actor, now: datetime) -> None:
         reason=event.last_error[:OUTCOME_CHARS_MAX],
         evidence=evidence,
     )
+
+
+def _release_followers(events: Sequence[ProviderEvent], actor: Actor, now: datetime) -> None:
+    """Numbered updates that are decided now let the next of their object go on."""
+    decided = [e for e in events if e.sequence is not None and e.state in DECIDED]
+    if not decided:
+        return
+    accounts = ProviderAccount.objects.select_related("book").in_bulk(
+        {event.account_id for event in decided}
+    )
+    keys: dict[Book, set[str]] = {}
+    for event in decided:
+        account = accounts[event.account_id]
+        key = sequence_key(
+            address=account.address, object_id=event.object_id, sequence=event.sequence or 0
+        )
+        keys.setdefault(account.book, set()).add(key)
+    for book, waited_for in keys.items():
+        release_waiting(book=book, keys=waited_for, actor=actor, now=now)
 
 
 def _recheck_after(event: ProviderEvent, now: datetime) -> timedelta:
@@ -230,7 +323,7 @@ def _record(
 ) -> None:
     books = Book.objects.in_bulk({event.book_id for event in events})
     before = [was] * len(events) if isinstance(was, str) else was
-    rows: list[AuditEvent] = [
+    rows = [
         audit.event(
             book=books[event.book_id],
             actor=actor,

@@ -1,20 +1,19 @@
 """A cap on what is kept of refused bodies: a bucket of tokens per account and process (WH-31).
 
-Only refusals are capped, never anything a provider signed. What is not kept is counted.
+Only refusals are capped, never anything a provider signed. What is not kept is counted by reason
+and minute in `payops/webhooks/noise.py`.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from uuid import UUID
 
-log = logging.getLogger(__name__)
+from payops.webhooks.noise import noise
 
 REFUSALS_KEPT_PER_S = 5.0
 REFUSALS_BURST = 50.0
-REPORT_EVERY_S = 60.0
 
 
 class Bucket:
@@ -24,9 +23,8 @@ class Bucket:
         self._per_s, self._burst = per_s, burst
         self._tokens, self._filled_at = burst, time.monotonic()
         self._lock = threading.Lock()
-        self._dropped, self._reported_at = 0, float("-inf")
 
-    def take(self, *, name: str) -> bool:
+    def take(self) -> bool:
         with self._lock:
             now = time.monotonic()
             self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_s)
@@ -34,10 +32,6 @@ class Bucket:
             if self._tokens >= 1:
                 self._tokens -= 1
                 return True
-            self._dropped += 1
-            if now - self._reported_at >= REPORT_EVERY_S:
-                log.warning("%s: %d refused bodies left no receipt", name, self._dropped)
-                self._dropped, self._reported_at = 0, now
             return False
 
 
@@ -47,14 +41,16 @@ class Throttle:
     def __init__(self) -> None:
         self._buckets: dict[UUID, Bucket] = {}
 
-    def may_keep(self, *, account_id: UUID, name: str) -> bool:
+    def may_keep(self, *, account_id: UUID) -> bool:
         bucket = self._buckets.get(account_id)
         if bucket is None:
             bucket = self._buckets.setdefault(account_id, Bucket())
-        return bucket.take(name=name)
+        return bucket.take()
 
     def forget(self) -> None:
+        """Between tests."""
         self._buckets = {}
+        noise.forget()
 
 
 throttle = Throttle()

@@ -1,8 +1,9 @@
 """The webhook address of each provider account: verify, make durable, acknowledge (WH-1).
 
-One request = authenticate, one statement, one answer. A 2xx is sent only after the commit (D15);
-when the receipt cannot be made durable the answer is 503, so that the provider sends it again
-(WH-14). A refusal says nothing about its reason.
+One request = allowlist, authenticate, one statement, one answer. A 2xx is sent only after the
+commit (D15); when the receipt cannot be made durable the answer is 503, so that the provider sends
+it again (WH-14). A refusal says nothing about its reason; it is counted apart from business events
+(WH-31).
 """
 
 from __future__ import annotations
@@ -13,24 +14,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
-from uuid import uuid4
 
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.common import no_append_slash
 from django.views.decorators.csrf import csrf_exempt
 
-from payops.core import clock, wake
+from payops.core import clock, tracing, wake
 from payops.psp.base import Authentication, WebhookItem
-from payops.webhooks import ingest
-from payops.webhooks.directory import directory
+from payops.webhooks import allowlist, ingest
+from payops.webhooks.directory import Endpoint, directory
+from payops.webhooks.fetched import EvidenceAway, collect
 from payops.webhooks.ingest import FactsRefused, NotDurable, Received, StoredReferenceGone
+from payops.webhooks.noise import noise
+from payops.webhooks.statement import Stored
 from payops.webhooks.throttle import throttle
 from payops.webhooks.wire import BodyRefused, Headers, kept_headers, read_body, remote_address
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = "5"
+EVIDENCE_DEADLINE_S = 4.0
+NOT_ALLOWED = "ip_not_allowed"
 
 
 @no_append_slash
@@ -38,32 +43,49 @@ RETRY_AFTER_S = "5"
 def receive(request: HttpRequest, provider: str, account: str) -> HttpResponse:
     """POST /webhooks/<provider>/<account>/"""
     now = clock.utc_now()
+    endpoint = None
     try:
         endpoint = directory.find(provider=provider, slug=account, now=now)
         if endpoint is None:
+            noise.count(account_id=None, reason="unknown_address", kept=False, now=now)
             return _respond(404)
         if request.method != "POST":
+            _count_alone(endpoint, "wrong_method", now)
             return _respond(405, headers={"Allow": "POST"})
         raw = read_body(request)
         headers = Headers(request.META)
+        remote_ip = remote_address(request.META)
         received = Received(
             endpoint=endpoint,
             raw=raw,
             sha256=hashlib.sha256(raw).hexdigest(),
             headers=kept_headers(request.META),
-            remote_ip=remote_address(request.META),
-            trace_id=uuid4().hex,
+            remote_ip=remote_ip,
+            trace_id=tracing.begin(),
             now=now,
+            allowlist_ok=endpoint.allows(remote_ip),
         )
         return _answer(received, headers)
     except BodyRefused as refusal:
+        assert endpoint is not None, "only the body of a known address is read"
+        _count_alone(endpoint, refusal.reason, now)
         return _respond(refusal.status)
+    except EvidenceAway as error:
+        # Nothing is decided and nothing stored: the provider keeps the event and sends it again.
+        assert endpoint is not None, "only a known address asks for evidence"
+        log.warning("%s: the proof of a body cannot be had: %s", endpoint.address, error.reason)
+        _count_alone(endpoint, "evidence_away", now)
+        return _respond(503, headers={"Retry-After": RETRY_AFTER_S})
     except (NotDurable, DatabaseError) as error:
         log.error("a webhook for %s/%s was not stored: %s", provider, account, error)
         return _respond(503, headers={"Retry-After": RETRY_AFTER_S})
 
 
 def _answer(received: Received, headers: Headers) -> HttpResponse:
+    allowed, received = _allowed(received)
+    if not allowed:
+        _keep_refusal(received, reason=NOT_ALLOWED, secret_id=None, status=403)
+        return _respond(403)
     verdict, received = _authenticate(received, headers)
     adapter = received.endpoint.adapter
     items = verdict.items
@@ -71,7 +93,8 @@ def _answer(received: Received, headers: Headers) -> HttpResponse:
         items = (ingest.unparseable(received),)
     if not verdict.ok or not any(item.verified for item in items):
         status = adapter.refusal_status(verdict)
-        _keep_refusal(received, verdict, status)
+        reason = verdict.reason or next((i.reason for i in verdict.items), "") or "no_items"
+        _keep_refusal(received, reason=reason, secret_id=verdict.secret_id, status=status)
         return _respond(status)
     body, content_type = adapter.success_body()
     lanes = _store(received, verdict, items)
@@ -88,6 +111,21 @@ def _wake(lanes: Iterable[str]) -> None:
         log.warning("no wake-up was sent, the sweep will find the work: %s", error)
 
 
+def _allowed(received: Received) -> tuple[bool, Received]:
+    """The gate of WH-3, before any signature work: a list that is enforced names the sender.
+
+    Looked at once more when the account's list changed since it was read.
+    """
+    if received.endpoint.allowlist_mode != allowlist.ENFORCE or received.allowlist_ok:
+        return True, received
+    fresh = directory.find_anew(received.endpoint, now=received.now)
+    if fresh is not None:
+        verdict = fresh.allows(received.remote_ip)
+        received = replace(received, endpoint=fresh, allowlist_ok=verdict)
+    enforced = received.endpoint.allowlist_mode == allowlist.ENFORCE
+    return not enforced or received.allowlist_ok is True, received
+
+
 def _authenticate(received: Received, headers: Headers) -> tuple[Authentication, Received]:
     """A refusal is looked at once more when the account's secrets changed since they were read."""
     verdict = _verdict(received, headers, received.now)
@@ -100,13 +138,19 @@ def _authenticate(received: Received, headers: Headers) -> tuple[Authentication,
 
 
 def _verdict(received: Received, headers: Headers, now: datetime) -> Authentication:
+    """What the scheme says of the body, with the evidence it needs. Raises EvidenceAway."""
     endpoint = received.endpoint
+    wanted = endpoint.adapter.fetches(raw=received.raw, headers=headers, account=endpoint.facts)
+    fetched = None
+    if wanted:
+        fetched = collect(wanted, account=endpoint.facts, deadline_s=EVIDENCE_DEADLINE_S)
     return endpoint.adapter.authenticate(
         raw=received.raw,
         headers=headers,
         secrets=endpoint.secrets_at(now),
         now=now,
         account=endpoint.facts,
+        fetched=fetched,
     )
 
 
@@ -135,7 +179,7 @@ def _store_once(
     verdict: Authentication,
     items: tuple[WebhookItem, ...],
     parse_error: str,
-) -> ingest.Stored:
+) -> Stored:
     return ingest.store(
         received,
         items=items,
@@ -145,11 +189,17 @@ def _store_once(
     )
 
 
-def _keep_refusal(received: Received, verdict: Authentication, status: int) -> None:
-    endpoint = received.endpoint
-    if throttle.may_keep(account_id=endpoint.account_id, name=endpoint.address):
-        reason = verdict.reason or next((i.reason for i in verdict.items), "") or "no_items"
-        ingest.store_refusal(received, reason=reason, secret_id=verdict.secret_id, status=status)
+def _keep_refusal(received: Received, *, reason: str, secret_id: str | None, status: int) -> None:
+    account_id = received.endpoint.account_id
+    kept = throttle.may_keep(account_id=account_id)
+    if kept:
+        ingest.store_refusal(received, reason=reason, secret_id=secret_id, status=status)
+    noise.count(account_id=account_id, reason=reason, kept=kept, now=received.now)
+
+
+def _count_alone(endpoint: Endpoint, reason: str, now: datetime) -> None:
+    """A request without a readable body leaves no receipt, only its count."""
+    noise.count(account_id=endpoint.account_id, reason=reason, kept=False, now=now)
 
 
 def _respond(

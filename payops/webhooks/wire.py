@@ -44,11 +44,11 @@ _KEPT_KEYS = tuple((name, _meta_key(name)) for name in KEPT_HEADERS)
 
 
 class BodyRefused(Exception):
-    """The body was not read; `status` says why to the sender."""
+    """The body was not read; `status` says why to the sender, `reason` to us."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status, self.reason = status, reason
 
 
 class Headers(Mapping[str, str]):
@@ -77,15 +77,15 @@ def read_body(request: HttpRequest) -> bytes:
     if not length:
         return _read_to_end(request)
     if not (length.isascii() and length.isdigit()):
-        raise BodyRefused(400)
+        raise BodyRefused(400, "length_malformed")
     if len(length) > 12 or int(length) > LIMITS.body_bytes_max:
-        raise BodyRefused(413)
+        raise BodyRefused(413, "too_large")
     try:
         raw = request.body
     except UnreadablePostError as error:
-        raise BodyRefused(400) from error
+        raise BodyRefused(400, "body_unreadable") from error
     if len(raw) != int(length):
-        raise BodyRefused(400)
+        raise BodyRefused(400, "body_unreadable")
     return raw
 
 
@@ -102,6 +102,8 @@ def remote_address(meta: Mapping[str, Any], *, hops: int | None = None) -> str |
     """The sender's address: behind n trusted proxies, the n-th from the right of what they wrote.
 
     A chain shorter than the proxies we trust did not come through them: the address is unknown.
+    What stands further left was written by the sender and is never believed. IPv4 behind IPv6
+    (::ffff:203.0.113.7) is that IPv4 address.
     """
     trusted = settings.TRUSTED_PROXY_HOPS if hops is None else hops
     if trusted <= 0:
@@ -114,14 +116,14 @@ def _read_to_end(request: HttpRequest) -> bytes:
     """Without a length only a server that ends the stream itself may be read (it de-chunks)."""
     if not request.META.get("wsgi.input_terminated"):
         if request.META.get("HTTP_TRANSFER_ENCODING"):
-            raise BodyRefused(411)
+            raise BodyRefused(411, "length_missing")
         return b""
     try:
         raw = request.META["wsgi.input"].read(LIMITS.body_bytes_max + 1)
     except OSError as error:
-        raise BodyRefused(400) from error
+        raise BodyRefused(400, "body_unreadable") from error
     if len(raw) > LIMITS.body_bytes_max:
-        raise BodyRefused(413)
+        raise BodyRefused(413, "too_large")
     return raw
 
 
@@ -135,6 +137,7 @@ def _address(text: str) -> str | None:
     if "%" in value:
         return None
     try:
-        return str(ipaddress.ip_address(value))
+        parsed = ipaddress.ip_address(value)
     except ValueError:
         return None
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)

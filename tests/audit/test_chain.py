@@ -24,7 +24,7 @@ SHADOW = service("tests")
 
 
 @pytest.fixture
-def chain(owners_world: None) -> Iterator[list[AuditEvent]]:
+def chain(owners_world: None) -> Iterator[list[audit.AuditRow]]:
     """Twelve sealed rows of one transaction, a minute old, and nothing before them."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE core_auditevent DISABLE TRIGGER USER")
@@ -37,16 +37,15 @@ def chain(owners_world: None) -> Iterator[list[AuditEvent]]:
     yield rows
 
 
-def _row(number: int, **more: Any) -> AuditEvent:
+def _row(number: int, now: datetime | None = None) -> audit.AuditRow:
     return audit.event(
         book=Book.objects.get(code="system"),
         actor=SHADOW,
         action="tested",
         subject_id=f"subject-{number}",
-        now=clock.utc_now() - timedelta(minutes=2),
+        now=now or clock.utc_now() - timedelta(minutes=2),
         reason="line\u2028separator \u00e9 \u4e2d",
         evidence={"number": number, "nested": {"amount_minor": 12, "list": [1, None, "x"]}},
-        **more,
     )
 
 
@@ -66,7 +65,7 @@ def _owner(statement: str, *params: object) -> None:
         assert cursor.rowcount > 0
 
 
-def test_a_sound_chain_verifies_with_its_row_count_and_head(chain: list[AuditEvent]) -> None:
+def test_a_sound_chain_verifies_with_its_row_count_and_head(chain: list[audit.AuditRow]) -> None:
     code, told = _run()
 
     head = AuditSeal.objects.get(seq=ROWS)
@@ -74,7 +73,7 @@ def test_a_sound_chain_verifies_with_its_row_count_and_head(chain: list[AuditEve
     assert told["head"] == {"seq": ROWS, "hash": head.hash}
 
 
-def test_the_owner_edits_one_row_and_verify_audit_names_it(chain: list[AuditEvent]) -> None:
+def test_the_owner_edits_one_row_and_verify_audit_names_it(chain: list[audit.AuditRow]) -> None:
     edited = chain[6]
     _owner("UPDATE core_auditevent SET reason = 'nothing to see' WHERE id = %s", edited.pk)
 
@@ -98,7 +97,9 @@ def test_the_owner_edits_one_row_and_verify_audit_names_it(chain: list[AuditEven
         ("channel", "browser"),
     ],
 )
-def test_no_column_can_be_edited_unseen(chain: list[AuditEvent], column: str, value: str) -> None:
+def test_no_column_can_be_edited_unseen(
+    chain: list[audit.AuditRow], column: str, value: str
+) -> None:
     _owner(f"UPDATE core_auditevent SET {column} = %s WHERE id = %s", value, chain[3].pk)
 
     assert audit.first_break(audit.links_in_database()) == (
@@ -107,7 +108,7 @@ def test_no_column_can_be_edited_unseen(chain: list[AuditEvent], column: str, va
 
 
 def test_an_edit_that_also_rewrites_both_content_hashes_breaks_its_seal(
-    chain: list[AuditEvent],
+    chain: list[audit.AuditRow],
 ) -> None:
     row = AuditEvent.objects.get(pk=chain[3].pk)
     row.reason = "rewritten"
@@ -122,14 +123,14 @@ def test_an_edit_that_also_rewrites_both_content_hashes_breaks_its_seal(
     assert _run()[1]["breaks"] == [f"seal 4 was changed (audit row {row.pk})"]
 
 
-def test_a_removed_row_and_a_removed_seal_are_named(chain: list[AuditEvent]) -> None:
+def test_a_removed_row_and_a_removed_seal_are_named(chain: list[audit.AuditRow]) -> None:
     _owner("DELETE FROM core_auditseal WHERE seq = 5")
     _owner("DELETE FROM core_auditevent WHERE id = %s", chain[4].pk)
 
     assert _run()[1]["breaks"] == [f"seal 5 is missing (found 6, audit row {chain[5].pk})"]
 
 
-def test_a_row_gone_under_its_seal_is_named(chain: list[AuditEvent]) -> None:
+def test_a_row_gone_under_its_seal_is_named(chain: list[audit.AuditRow]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(
@@ -143,7 +144,7 @@ def test_a_row_gone_under_its_seal_is_named(chain: list[AuditEvent]) -> None:
     assert _run()[1]["breaks"] == [f"audit row {chain[4].pk} (seal 5) is gone"]
 
 
-def test_two_rows_swapped_under_their_seals_are_both_named(chain: list[AuditEvent]) -> None:
+def test_two_rows_swapped_under_their_seals_are_both_named(chain: list[audit.AuditRow]) -> None:
     breaks = list(
         audit.breaks(
             (seq, audit_id, content, previous, digest, swapped)
@@ -166,7 +167,7 @@ def _swapped(one: int, two: int) -> list[dict[str, Any] | None]:
 
 
 def test_a_chain_rewritten_as_a_whole_is_told_from_the_anchored_one(
-    chain: list[AuditEvent],
+    chain: list[audit.AuditRow],
 ) -> None:
     anchor = anchors.anchor_due(clock.utc_now())
     assert anchor is not None
@@ -186,7 +187,7 @@ def test_a_chain_rewritten_as_a_whole_is_told_from_the_anchored_one(
     assert told["breaks"] == [f"seal 12 has another hash than was anchored at {when}"]
 
 
-def test_a_tail_cut_off_is_told_from_the_anchor(chain: list[AuditEvent]) -> None:
+def test_a_tail_cut_off_is_told_from_the_anchor(chain: list[audit.AuditRow]) -> None:
     anchor = anchors.anchor_due(clock.utc_now())
     assert anchor is not None
     _owner("DELETE FROM core_auditseal WHERE seq > 9")
@@ -201,14 +202,11 @@ def test_a_tail_cut_off_is_told_from_the_anchor(chain: list[AuditEvent]) -> None
 
 
 def test_rows_older_than_a_minute_must_be_sealed_and_newer_ones_may_wait(
-    chain: list[AuditEvent],
+    chain: list[audit.AuditRow],
 ) -> None:
     now = clock.utc_now()
     audit.record([_row(100)])
-    fresh = _row(101)
-    fresh.created_at = now
-    fresh.content_hash = audit.content_hash(audit.canonical(fresh))
-    audit.record([fresh])
+    audit.record([_row(101, now=now)])
 
     report = verification.verify(now=now)
 
@@ -217,7 +215,9 @@ def test_rows_older_than_a_minute_must_be_sealed_and_newer_ones_may_wait(
     assert report.breaks[0].startswith("1 audit rows older than 60 s are not sealed, the first is ")
 
 
-def test_a_walk_may_start_behind_a_seal_that_was_verified_before(chain: list[AuditEvent]) -> None:
+def test_a_walk_may_start_behind_a_seal_that_was_verified_before(
+    chain: list[audit.AuditRow],
+) -> None:
     _owner("UPDATE core_auditevent SET reason = 'x' WHERE id = %s", chain[1].pk)
 
     assert verification.verify(now=clock.utc_now(), after_seq=5).ok
@@ -226,7 +226,7 @@ def test_a_walk_may_start_behind_a_seal_that_was_verified_before(chain: list[Aud
 
 
 def test_pages_join_without_a_seam(
-    chain: list[AuditEvent], monkeypatch: pytest.MonkeyPatch
+    chain: list[audit.AuditRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for size in (1, 4, 5, 12, 13):
         monkeypatch.setattr(audit, "LINKS_PAGE", size)
@@ -243,7 +243,7 @@ def test_the_hash_is_the_same_from_any_time_zone() -> None:
     read = AuditEvent.objects.get(pk=row.pk)
 
     assert audit.content_hash(audit.canonical(read)) == row.content_hash
-    assert audit.canonical(row)["created_at"] == "2026-03-01T11:00:00.000005+00:00"
+    assert audit.canonical(read)["created_at"] == "2026-03-01T11:00:00.000005+00:00"
 
 
 @pytest.mark.parametrize("evidence", [{"a": 1.5}, {"a": [{"b": 1e22}]}])
@@ -264,7 +264,7 @@ def test_evidence_with_a_float_is_refused(evidence: dict[str, Any]) -> None:
 
 
 def test_the_head_is_written_down_once_an_hour_and_told(
-    chain: list[AuditEvent], anchored_elsewhere: Path
+    chain: list[audit.AuditRow], anchored_elsewhere: Path
 ) -> None:
     told: list[tuple[str, str]] = []
     at = datetime(2026, 3, 1, 10, 5, tzinfo=clock.UTC)
@@ -293,7 +293,7 @@ def test_nothing_is_anchored_before_the_first_seal(owners_world: None) -> None:
 
 
 def test_a_damaged_file_of_anchors_is_named_not_skipped(
-    chain: list[AuditEvent], tmp_path: Path
+    chain: list[audit.AuditRow], tmp_path: Path
 ) -> None:
     damaged = tmp_path / "heads.jsonl"
     damaged.write_text('{"at": "2026-03-01T10:00:00+00:00", "seq": 1, "hash": "a"}\nnonsense\n')
@@ -315,7 +315,7 @@ def test_the_default_place_is_beside_the_data_directory(
 
 
 def test_an_export_verifies_offline_and_a_tampered_one_does_not(
-    chain: list[AuditEvent], tmp_path: Path
+    chain: list[audit.AuditRow], tmp_path: Path
 ) -> None:
     path = tmp_path / "audit.jsonl"
     call_command("export_audit", "--out", str(path), stdout=StringIO())
@@ -345,7 +345,7 @@ def test_an_export_verifies_offline_and_a_tampered_one_does_not(
 
 
 def test_an_export_is_held_against_the_auditors_own_anchors(
-    chain: list[AuditEvent], tmp_path: Path
+    chain: list[audit.AuditRow], tmp_path: Path
 ) -> None:
     path, heads = tmp_path / "audit.jsonl", tmp_path / "heads.jsonl"
     call_command("export_audit", "--out", str(path), stdout=StringIO())
@@ -357,7 +357,7 @@ def test_an_export_is_held_against_the_auditors_own_anchors(
 
 
 def test_a_partial_export_starts_at_the_seal_it_names(
-    chain: list[AuditEvent], tmp_path: Path
+    chain: list[audit.AuditRow], tmp_path: Path
 ) -> None:
     path = tmp_path / "tail.jsonl"
     call_command("export_audit", "--out", str(path), "--after-seq", "8", stdout=StringIO())

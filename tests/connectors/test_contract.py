@@ -17,10 +17,10 @@ from payops.connectors.email.connector import EmailConnector
 from payops.connectors.registry import (
     CONNECTORS,
     ConnectorUnknown,
-    entry,
     message_connector,
     ticket_connector,
 )
+from payops.core.http import HttpClient
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TICKET = Ticket(
@@ -88,18 +88,25 @@ def test_unanswered_search_creates_nothing():
 def test_registry_makes_what_it_knows():
     address = "smtp://127.0.0.1/?from=a@b.example"
 
-    assert isinstance(message_connector(name="email", address=address), EmailConnector)
-    assert entry("email").address_variable == "PAYOPS_EMAIL_URL"
-    assert set(CONNECTORS) == {"local", "email"}
+    made = message_connector(name="email", address=address, http=HttpClient())
+    assert isinstance(made, EmailConnector)
+    assert {name: row.address_variable for name, row in CONNECTORS.items()} == {
+        "local": None,
+        "email": "PAYOPS_EMAIL_URL",
+        "servicenow": "PAYOPS_SERVICENOW_URL",
+        "jira": "PAYOPS_JIRA_URL",
+        "teams": "PAYOPS_TEAMS_URL",
+        "slack": "PAYOPS_SLACK_URL",
+    }
 
 
 @pytest.mark.parametrize("make", [ticket_connector, message_connector])
 @pytest.mark.parametrize("name", ["local", "nobody"])
 def test_registry_refuses_what_has_no_outside(make, name):
     with pytest.raises(ConnectorUnknown):
-        make(name=name, address="")
+        make(name=name, address="", http=HttpClient())
 
 
 def test_email_carries_no_tickets():
     with pytest.raises(ConnectorUnknown):
-        ticket_connector(name="email", address="smtp://h/?from=a@b.example")
+        ticket_connector(name="email", address="smtp://h/?from=a@b.example", http=HttpClient())

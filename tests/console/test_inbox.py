@@ -108,7 +108,9 @@ def test_dead_letters_show_every_field(as_, dead):
         assert text in page
     assert "Structural" in page
     assert 'data-label="Received">2<' in page
-    assert "By error" in page
+    assert "By cause" in page
+    assert dead.cause == "the event names seller …, which is not a beneficiary of this book"
+    assert dead.cause in page
 
 
 def test_redrive_goes_through_the_same_gates_with_its_note(as_, dead):

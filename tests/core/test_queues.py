@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -254,7 +257,7 @@ def test_row_not_due_and_row_of_another_lane_are_left_alone():
 
 def test_leased_row_is_invisible_until_the_lease_ends_then_runs_alone():
     send("a", "b", "c")
-    claimed = queues._claim(outbox_queue(), LANE, queues.uuid4(), 500, alone=False)
+    claimed, _ = queues._claim(outbox_queue(), LANE, queues.uuid4(), 500)
     assert drain(outbox_queue()).claimed == 0
     expire_leases()
     sizes: list[int] = []
@@ -270,9 +273,9 @@ def test_leased_row_is_invisible_until_the_lease_ends_then_runs_alone():
 def test_worker_that_lost_its_lease_writes_nothing():
     send("a")
     token = queues.uuid4()
-    keys = queues._claim(outbox_queue(), LANE, token, 500, alone=False)
+    keys, _ = queues._claim(outbox_queue(), LANE, token, 500)
     expire_leases()
-    queues._claim(outbox_queue(), LANE, queues.uuid4(), 1, alone=True)
+    queues._claim_alone(outbox_queue(), LANE, queues.uuid4(), None)
     ran: list[int] = []
     tally = Tally()
 
@@ -342,7 +345,7 @@ def test_steps_that_take_long_hand_the_rest_back_uncharged(monkeypatch):
     monkeypatch.setattr(queues, "STEPS_STARTED_WITHIN", timedelta(0))
     token = queues.uuid4()
     target = queue(handle, own_steps=lambda row: True)
-    keys = queues._claim(target, LANE, token, 500, alone=False)
+    keys, _ = queues._claim(target, LANE, token, 500)
 
     queues._run(target, keys, token, Tally())
 
@@ -415,3 +418,78 @@ def test_redriven_message_keeps_its_failures_and_gets_its_attempts_anew_wh_19_wh
     assert AuditEvent.objects.filter(action="message.redriven", login="noor").count() == 1
     with pytest.raises(outbox.MessageRefused), transaction.atomic():
         outbox.redrive(message_ids=[row.pk], note="again", actor=actor("noor"), now=now)
+
+
+def test_an_interrupted_row_is_found_without_looking_through_the_backlog_sc_3():
+    early = clock.utc_now() - timedelta(minutes=9)
+    send("interrupted", due_at=early)
+    send(*(f"later-{n}" for n in range(6)), due_at=early + timedelta(minutes=1))
+    queues._claim(outbox_queue(), LANE, queues.uuid4(), 1)
+    expire_leases()
+    ran: list[list[str]] = []
+    target = queue(lambda rows, now: ran.append([row.key for row in rows]))
+
+    drain_once(target, lane=LANE, batch_max=2)
+
+    assert [len(keys) for keys in ran] == [2, 1]
+    assert ran[1] == ["interrupted"]
+
+
+def test_an_interrupted_row_behind_a_full_batch_waits_until_the_lane_gets_there():
+    early = clock.utc_now() - timedelta(minutes=9)
+    send("interrupted", due_at=early + timedelta(minutes=2))
+    queues._claim(outbox_queue(), LANE, queues.uuid4(), 1)
+    send(*(f"before-{n}" for n in range(4)), due_at=early)
+    expire_leases()
+    ran: list[list[str]] = []
+    target = queue(lambda rows, now: ran.append([row.key for row in rows]))
+
+    for _ in range(3):
+        drain_once(target, lane=LANE, batch_max=2)
+
+    assert [len(keys) for keys in ran] == [2, 2, 1]
+    assert ran[2] == ["interrupted"]
+
+
+def test_retries_are_spread_over_the_whole_pause_and_never_together():
+    waits = [queues.backoff(6).total_seconds() for _ in range(2000)]
+
+    assert 0.2 <= min(waits) < 3 and 61 < max(waits) <= 64
+    tenths = Counter(int((wait - 0.2) / 6.38) for wait in waits)
+    assert set(tenths) == set(range(10))
+    assert all(120 < count < 280 for count in tenths.values())
+
+
+def test_the_pause_grows_and_is_capped():
+    ceilings = [max(queues.backoff(n).total_seconds() for _ in range(400)) for n in (1, 4, 8, 60)]
+
+    assert ceilings == sorted(ceilings)
+    assert ceilings[0] <= 2 and ceilings[1] <= 16 and 200 < ceilings[3] <= queues.BACKOFF_CAP_S
+
+
+def test_failed_rows_of_one_outage_come_back_at_different_moments():
+    send(*(f"row-{n}" for n in range(40)))
+
+    def away(rows: list[Message], now: datetime) -> None:
+        raise OperationalError("the provider is away")
+
+    drain_once(queue(away), lane=LANE)
+
+    due = sorted(Message.objects.values_list("due_at", flat=True))
+    assert len(set(due)) == 40
+    assert max(b - a for a, b in pairwise(due)) < timedelta(seconds=1)
+    assert due[-1] - due[0] > timedelta(seconds=1)
+
+
+def test_a_batch_is_not_collected_in_its_middle_and_collection_goes_on_after_a_failure():
+    send("a")
+    seen: list[bool] = []
+
+    def fails(rows: list[Message], now: datetime) -> None:
+        seen.append(gc.isenabled())
+        raise OperationalError("away")
+
+    drain_once(queue(fails), lane=LANE)
+
+    assert seen == [False]
+    assert gc.isenabled()

@@ -10,6 +10,7 @@ import pytest
 from payops.flows import intents
 from tests.conftest import STANDARD_SECRET, STRIPE_SECRET
 from tests.flows.provider import Provider
+from tests.flows.view import view as view
 from tests.simulator.process import API_KEY, Process, Receiver
 
 

@@ -74,10 +74,34 @@ def test_the_single_cases_of_a_storm_are_opened_by_a_person_with_their_holds(
     assert {(case.state, case.disposition) for case in single} == {("OPEN", "new_details")}
     protective = Hold.objects.filter(source="protective", released_at=None)
     assert {hold.case_id for hold in protective} == {case.public_id for case in single}
+    handed_over = Hold.objects.filter(case_id=systemic.public_id)
+    assert {hold.release_reason for hold in handed_over} == {
+        f"handed over to {case.public_id}" for case in single
+    }
     systemic = Case.objects.get(pk=systemic.pk)
     assert systemic.state == "RESOLVED"
     with pytest.raises(payout_exception.CaseRefused, match="not an open systemic case"):
         payout_exception.open_members(case_id=systemic.pk, actor=actor("lena"), now=clock.utc_now())
+
+
+@pytest.mark.parametrize(("wanted", "held"), [(True, CAP + 1), (False, 0)])
+def test_a_storm_holds_every_beneficiary_before_it_is_split(
+    small_cap: None, wanted: bool, held: int
+) -> None:
+    """D7, D11: the protective hold does not wait for a person to split the systemic case."""
+    book = Book.objects.get(is_system=False)
+    book.protective_hold = wanted
+    book.save()
+    burst = [sent_payout("120.00", provider="stripe") for _ in range(CAP + 1)]
+
+    fail_at_once(burst)
+    fail_at_once(burst)
+
+    systemic = Case.objects.get()
+    holds = Hold.objects.filter(source="protective", released_at=None)
+    assert {hold.case_id for hold in holds} <= {systemic.public_id}
+    assert holds.count() == held
+    assert {hold.beneficiary_id for hold in holds} <= {p.beneficiary_id for p in burst}
 
 
 def test_as_many_failures_as_the_cap_allows_open_single_cases(small_cap: None) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 
 import pytest
 from django.db import connection
 
 from payops.core.models import Message
 from payops.psp.strictjson import fingerprint
-from payops.webhooks import ingest, selectors
+from payops.webhooks import ingest, selectors, statement
 from payops.webhooks.models import Delivery, Payload, ProviderEvent, Secret
 from tests.races import race
 from tests.webhooks.senders import send_standard, send_stripe, standard_body, stripe_body
@@ -106,19 +107,60 @@ def test_sixteen_threads_with_four_events_keep_sixteen_receipts_wh_24():
 
 
 def test_event_is_written_by_one_statement_in_its_own_transaction_wh_5(monkeypatch):
-    statements = []
-    execute_once = ingest._execute_once
+    shapes = []
+    execute = statement._execute
 
-    def noted(statement, values):
+    def noted(link, bodies, items, values):
         assert not connection.in_atomic_block
-        statements.append(statement.split()[0])
-        return execute_once(statement, values)
+        shapes.append((bodies, items))
+        return execute(link, bodies, items, values)
 
-    monkeypatch.setattr(ingest, "_execute_once", noted)
+    monkeypatch.setattr(statement, "_execute", noted)
 
     send_stripe(stripe_body())
 
-    assert statements == ["WITH"]
+    assert shapes == [(1, 1)]
+
+
+def test_bodies_that_come_together_are_one_statement_and_keep_their_own_answers_sc_1(monkeypatch):
+    """Two known, one new, one that no column can hold, while another is being written."""
+    send_stripe(stripe_body(1))
+    shapes, first_in, go = [], threading.Event(), threading.Event()
+    execute = statement._execute
+
+    def held(link, bodies, items, values):
+        shapes.append(bodies)
+        if len(shapes) == 1:
+            first_in.set()
+            assert go.wait(10)
+        return execute(link, bodies, items, values)
+
+    monkeypatch.setattr(statement, "_execute", held)
+    monkeypatch.setattr(ingest, "TYPE_CHARS_MAX", 200)
+    bodies = [stripe_body(0), stripe_body(1), stripe_body(1), stripe_body(2)]
+    bodies.append(stripe_body(3, type="x" * 150))
+
+    def send(number):
+        if number:
+            assert first_in.wait(10)
+            with lock:
+                arrived.append(number)
+                if len(arrived) == 4:
+                    threading.Timer(0.5, go.set).start()
+        return send_stripe(bodies[number]).status_code
+
+    arrived, lock = [], threading.Lock()
+    assert race(5, send) == [200] * 5
+    assert shapes[0] == 1 and max(shapes) > 1
+    assert ProviderEvent.objects.count() == 4
+    assert Delivery.objects.filter(duplicate=True).count() == 2
+    assert Payload.objects.count() == Delivery.objects.count() == 6
+    assert ProviderEvent.objects.filter(type="unparseable").count() == 1
+
+
+def test_a_nul_character_is_never_cut_off_in_silence():
+    with pytest.raises(statement.Unstorable):
+        statement.text("evt_1\x00evt_2")
 
 
 def test_event_type_longer_than_its_column_is_cut_not_refused():

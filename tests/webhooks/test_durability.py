@@ -10,7 +10,7 @@ from django.db import Error, connection, connections, transaction
 
 from payops.core import wake
 from payops.core.models import DataKey
-from payops.webhooks import ingest
+from payops.webhooks import statement
 from payops.webhooks.directory import directory
 from payops.webhooks.models import Delivery, Payload, ProviderEvent
 from tests.webhooks.senders import send_stripe, stripe_body
@@ -88,13 +88,13 @@ def _terminate(pid: int) -> bool:
 
 
 def test_statement_sent_twice_after_an_unclear_commit_stores_once(monkeypatch):
-    execute_once = ingest._execute_once
+    run = statement.run
 
-    def twice(statement, values):
-        execute_once(statement, values)
-        return execute_once(statement, values)
+    def twice(bodies):
+        run(bodies)
+        return run(bodies)
 
-    monkeypatch.setattr(ingest, "_execute_once", twice)
+    monkeypatch.setattr(statement, "run", twice)
 
     assert send_stripe(stripe_body()).status_code == 200
 

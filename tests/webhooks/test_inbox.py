@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from payops.core import clock
 from payops.core.actors import service
@@ -17,7 +17,6 @@ from payops.core.state import StaleState
 from payops.webhooks import selectors, services
 from payops.webhooks.inbox import inbox_queue
 from payops.webhooks.models import ProviderEvent
-from payops.webhooks.selectors import InboxFilter
 from tests.people import actor
 from tests.webhooks.senders import send_standard, send_stripe, standard_body, stripe_body
 
@@ -134,17 +133,21 @@ def test_dead_letter_tells_every_field_of_wh_18():
     send_stripe(raw)
     drain(refuse)
 
-    (dead,) = selectors.dead_letters()
+    event = ProviderEvent.objects.select_related("account").get(state="DEAD")
 
-    event = ProviderEvent.objects.get()
-    assert dead.id == event.public_id
-    assert (dead.provider_event_id, dead.provider_ref) == ("evt_000001", "po_10492")
-    assert (dead.account, dead.type, dead.lane) == ("stripe/demo", "payout.failed", "high")
-    assert dead.first_failed_at == dead.last_failed_at is not None
-    assert (dead.failure_kind, dead.attempts, dead.receive_count) == ("structural", 1, 2)
-    assert dead.error == "StructuralMismatch: amount contradicts the payout"
-    assert [entry["attempt"] for entry in dead.failures] == [1]
-    assert (dead.operator_note, dead.trace_id) == ("", event.trace_id)
+    assert (event.provider_event_id, event.object_id) == ("evt_000001", "po_10492")
+    assert (event.account.address, event.type, event.lane) == (
+        "stripe/demo",
+        "payout.failed",
+        "high",
+    )
+    assert event.first_failed_at == event.last_failed_at is not None
+    assert (event.failure_kind, event.attempts) == ("structural", 1)
+    assert selectors.receipt_counts([event]) == {event.pk: 2}
+    assert event.last_error == "StructuralMismatch: amount contradicts the payout"
+    assert event.cause == "amount contradicts the payout"
+    assert [entry["attempt"] for entry in event.failures] == [1]
+    assert (event.operator_note, event.owner_id) == ("", None)
     row = AuditEvent.objects.get(action="event.dead")
     assert (row.from_state, row.to_state) == ("RECEIVED", "DEAD")
 
@@ -254,6 +257,7 @@ def test_redrive_is_all_or_none():
 
 
 def test_dead_event_is_discarded_with_its_approval_only():
+    """WH-20: the service refuses without one, the database refuses one that was never granted."""
     send_stripe(stripe_body())
     drain(refuse)
     event = ProviderEvent.objects.get()
@@ -270,38 +274,56 @@ def test_dead_event_is_discarded_with_its_approval_only():
 
     with pytest.raises(services.DiscardRefused):
         discard("")
-    discard("ap_" + "0" * 32)
-    with pytest.raises(services.DiscardRefused):
+    with pytest.raises(DatabaseError, match="only through a granted approval that names it"):
         discard("ap_" + "0" * 32)
+    with pytest.raises(DatabaseError, match="only through a granted approval that names it"):
+        ProviderEvent.objects.filter(pk=event.pk).update(state="DISCARDED")
 
-    row = AuditEvent.objects.get(action="event.discarded")
-    assert (row.from_state, row.to_state) == ("DEAD", "DISCARDED")
-    assert row.evidence == {"approval_id": "ap_" + "0" * 32}
+    assert ProviderEvent.objects.get().state == "DEAD"
+    assert AuditEvent.objects.filter(action="event.discarded").count() == 0
 
 
-def test_inbox_list_narrows_by_every_filter_and_counts_receipts():
+def test_counts_stop_at_their_limit_and_tell_the_oldest(monkeypatch):
+    """The table of states costs the same at any size (OB-1)."""
     send_stripe(stripe_body(1))
     send_stripe(stripe_body(1))
     send_standard(standard_body(2))
     send_stripe(stripe_body(3, type="charge.succeeded"))
     drain(refuse)
-    now = clock.utc_now()
+    book = Book.objects.get(code="meridian")
+    dead, waiting, none = selectors.counts_by_state(
+        book=book, states=("DEAD", "RECEIVED", "PARKED")
+    )
 
-    def ids(**wanted: Any) -> list[str]:
-        found = selectors.inbox(wanted=InboxFilter(**wanted))
-        return [event.provider_event_id for event in found]
+    assert (dead.count, dead.more, dead.by_lane) == (2, False, {"high": 2})
+    assert dead.oldest_at == ProviderEvent.objects.earliest("pk").created_at
+    assert (waiting.count, waiting.by_lane) == (1, {"standard": 1})
+    assert (none.count, none.by_lane, none.oldest_at) == (0, {}, None)
+    monkeypatch.setattr(selectors, "COUNT_MAX", 1)
+    (dead,) = selectors.counts_by_state(book=book, states=("DEAD",))
+    assert (dead.count, dead.more) == (1, True)
+    later = clock.utc_now() + timedelta(seconds=5)
+    (dead,) = selectors.counts_by_state(book=book, states=("DEAD",), since=later)
+    assert dead.count == 0
 
-    assert ids() == ["evt_000003", "sev_000002", "evt_000001"]
-    assert ids(state="DEAD") == ["sev_000002", "evt_000001"]
-    assert ids(provider="standard") == ["sev_000002"]
-    assert ids(lane="standard") == ["evt_000003"]
-    assert ids(type="charge.succeeded", provider="standard") == []
-    assert ids(text="po_10492", state="DEAD") == ["evt_000001"]
-    assert ids(since=now + timedelta(seconds=5)) == []
-    newest, second, oldest = selectors.inbox(wanted=InboxFilter())
-    assert (newest.receipt_count, oldest.receipt_count) == (1, 2)
-    assert selectors.inbox(wanted=InboxFilter(), after=newest.pk, limit=1) == [second]
-    assert selectors.counts_by_state()["DEAD"] == 2
+
+def test_events_are_found_by_any_of_their_ids_and_types_listed_once():
+    send_stripe(stripe_body(1))
+    send_standard(standard_body(2))
+    send_stripe(stripe_body(3, type="charge.succeeded"))
+    drain(process)
+    event = ProviderEvent.objects.get(provider_event_id="evt_000001")
+    book = Book.objects.get(code="meridian")
+
+    for text in ("evt_000001", event.trace_id):
+        assert [found.pk for found in selectors.named(text)] == [event.pk]
+    assert selectors.named("po_" + "0" * 32).count() == ProviderEvent.objects.filter(
+        subject_id="po_" + "0" * 32
+    ).count() == 2
+    assert selectors.named("evt_00000").count() == 0
+    assert selectors.types(book=book) == sorted(
+        set(ProviderEvent.objects.values_list("type", flat=True))
+    )
 
 
 def test_redacted_body_keeps_structure_and_amounts_and_masks_people():

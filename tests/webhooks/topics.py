@@ -1,4 +1,4 @@
-"""A table of topics for tests of the edge alone: one topic, whose handler does nothing."""
+"""A table of topics for tests of the edge alone: two topics, whose handler does nothing."""
 
 from __future__ import annotations
 
@@ -20,5 +20,13 @@ TOPICS = [
         attempts_max=5,
         run=Run.IN_TRANSACTION,
         words="A provider delivered an event that is known already",
-    )
+    ),
+    Topic(
+        name="dead_letter.structural",
+        handler=noted,
+        lane="bulk",
+        attempts_max=5,
+        run=Run.IN_TRANSACTION,
+        words="An event can never succeed as it is",
+    ),
 ]

@@ -20,7 +20,7 @@ from email.utils import format_datetime
 from types import TracebackType
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from payops.connectors.base import ConnectorOutcome, Message, OutcomeKind
+from payops.connectors.base import AddressMalformed, ConnectorOutcome, Message, OutcomeKind
 from payops.core.http import ADDRESSES_TRIED_MAX, HttpFailed, resolve
 
 ADDRESS = re.compile(
@@ -34,7 +34,7 @@ WIRE_POLICY = SMTP_POLICY.clone(cte_type="7bit")
 DEFAULT_PORTS = {"smtp": 25, "smtps": 465}
 
 
-class EmailAddressMalformed(ValueError):
+class EmailAddressMalformed(AddressMalformed):
     """The configured address cannot be used; the text says which part, never the password."""
 
 

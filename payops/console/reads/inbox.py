@@ -1,4 +1,4 @@
-"""What the inbox screens show: events by state and lane, one event with its receipts, dead letters.
+"""What the inbox screens show: events by state and lane, one event with its receipts.
 
 Bodies come masked from the inbox's own selectors; the raw bytes are behind `views.inbox.raw`.
 """
@@ -11,18 +11,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Max, Min, Q, QuerySet
-from django.db.models.functions import Left
+from django.db.models import Q, QuerySet
 
 from payops.console import wording
+from payops.console.dead_letter_advice import Advice, advise
 from payops.console.exports import Columns
 from payops.console.filters import Control, Filters, choices
 from payops.console.formats import Fact, facts_of, id_fact
 from payops.console.reads import related
-from payops.console.reads.payouts import account_q, accounts_of, key_of
+from payops.console.reads.payouts import accounts_of, key_of
 from payops.console.reads.related import EntryRow
-from payops.core.lanes import LANES
-from payops.core.models import Book
+from payops.console.reads.verifications import Proof, proof_of
+from payops.core.models import Book, ProviderAccount
 from payops.webhooks import selectors
 from payops.webhooks.models import Delivery, ProviderEvent
 
@@ -30,8 +30,13 @@ State = ProviderEvent.State
 WAITING = (State.RECEIVED, State.PARKED, State.DEAD)
 ENDED = (State.PROCESSED, State.IGNORED, State.DISCARDED)
 RECENT = timedelta(hours=24)
-ERROR_CHARS = 160
-GROUPS_MAX = 20
+EVENT_LANES = ("high", "standard", "bulk")
+WITHIN = (
+    ("1h", "Last hour", timedelta(hours=1)),
+    ("1d", "Last 24 h", timedelta(days=1)),
+    ("7d", "Last 7 d", timedelta(days=7)),
+    ("30d", "Last 30 d", timedelta(days=30)),
+)
 CSV: Columns = (
     ("id", "event.public_id"),
     ("provider", "event.account.provider"),
@@ -55,62 +60,43 @@ CSV: Columns = (
     ("operator_note", "event.operator_note"),
     ("trace_id", "event.trace_id"),
 )
-DEAD_CSV: Columns = (
-    ("id", "event.public_id"),
-    ("source_event_id", "event.provider_event_id"),
-    ("provider_reference", "event.object_id"),
-    ("account", "event.account.address"),
-    ("type", "event.type"),
-    ("lane", "event.lane"),
-    ("first_failed_at", "event.first_failed_at"),
-    ("last_failed_at", "event.last_failed_at"),
-    ("failure_kind", "event.failure_kind"),
-    ("error", "event.last_error"),
-    ("attempts", "event.attempts"),
-    ("receive_count", "receipts"),
-    ("operator_note", "event.operator_note"),
-    ("received_at", "event.created_at"),
-    ("trace_id", "event.trace_id"),
-)
 
 
 def controls(book: Book) -> list[Control]:
     states = [(value, wording.state(value)) for value in State.values]
+    types = [(each, each) for each in selectors.types(book=book)]
     return [
         Control("state", "State", "select", choices(states)),
-        Control("lane", "Lane", "select", choices([(lane, lane) for lane in LANES])),
+        Control("lane", "Lane", "select", choices([(lane, lane) for lane in EVENT_LANES])),
         Control("provider", "Provider", "select", choices(accounts_of(book))),
-        Control("type", "Type", placeholder="Begins with"),
+        Control("type", "Type", "select", choices(types)),
+        Control("age", "Received", "select", choices([(key, words) for key, words, _ in WITHIN])),
         Control("q", "Id", placeholder="Event, object or trace, whole"),
     ]
 
 
-def listed(book: Book, wanted: Filters) -> QuerySet[ProviderEvent]:
+def listed(book: Book, wanted: Filters, now: datetime) -> QuerySet[ProviderEvent]:
     rows = ProviderEvent.objects.filter(book=book).select_related("account")
-    narrow = {"state": wanted["state"], "lane": wanted["lane"], "type__startswith": wanted["type"]}
+    narrow = {"state": wanted["state"], "lane": wanted["lane"], "type": wanted["type"]}
     rows = rows.filter(**{name: value for name, value in narrow.items() if value})
-    rows = rows.filter(account_q(wanted["provider"]))
+    if wanted["provider"]:
+        rows = rows.filter(account=account_key(book, wanted["provider"]))
+    span = next((span for key, _, span in WITHIN if key == wanted["age"]), None)
+    if span is not None:
+        rows = rows.filter(pk__gte=selectors.floor_key(now - span))
     return rows.filter(_named(wanted["q"])) if wanted["q"] else rows
+
+
+def account_key(book: Book, address: str) -> UUID | None:
+    """The account's key: looked up first, so that the list is read by the account's own index."""
+    provider, _, slug = address.partition("/")
+    rows = ProviderAccount.objects.filter(book=book, provider=provider, slug=slug)
+    return rows.values_list("pk", flat=True).first()
 
 
 def _named(text: str) -> Q:
     key = key_of("ev", text)
-    if key is not None:
-        return Q(pk=key)
-    named = Q(provider_event_id=text) | Q(object_id=text) | Q(subject_id=text)
-    return named | Q(trace_id=text)
-
-
-def receipt_counts(events: Sequence[ProviderEvent]) -> dict[UUID, int]:
-    """Receipts of each event, in one query for the whole page."""
-    if not events:
-        return {}
-    keys = {event.dedupe_key for event in events}
-    accounts = {event.account_id for event in events}
-    counted = Delivery.objects.filter(account_id__in=accounts, dedupe_key__in=keys)
-    grouped = counted.order_by().values_list("account_id", "dedupe_key").annotate(n=Count("pk"))
-    found = {(account, key): n for account, key, n in grouped}
-    return {event.pk: found.get((event.account_id, event.dedupe_key), 0) for event in events}
+    return Q(pk=key) if key is not None else Q(pk__in=selectors.named(text).values("pk"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +108,7 @@ class EventRow:
 
 
 def with_receipts(events: Sequence[ProviderEvent]) -> list[EventRow]:
-    counts = receipt_counts(events)
+    counts = selectors.receipt_counts(events)
     return [EventRow(event, counts[event.pk]) for event in events]
 
 
@@ -141,44 +127,36 @@ def csv_rows(rows: QuerySet[ProviderEvent], chunk: int) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class StateCount:
+class StateRow:
     """Events in one state; waiting states count all of them, ended ones the last day."""
 
     state: str
-    count: int
+    count: str
     oldest_at: datetime | None
-    by_lane: tuple[tuple[str, int], ...]
+    by_lane: tuple[tuple[str, str], ...]
     recent: bool
 
 
-def counts(book: Book, *, now: datetime) -> list[StateCount]:
-    """Two queries: partial indexes for what waits, the time-ordered key for what ended lately."""
-    events = ProviderEvent.objects.filter(book=book).order_by()
-    waiting = events.filter(state__in=WAITING)
-    ended = events.filter(state__in=ENDED, pk__gte=floor_key(now - RECENT))
-    grouped: dict[str, list[tuple[str, int, datetime]]] = {}
-    for rows in (waiting, ended):
-        found = rows.values_list("state", "lane").annotate(n=Count("pk"), at=Min("created_at"))
-        for state, lane, count, at in found:
-            grouped.setdefault(state, []).append((lane, count, at))
+def counts(book: Book, *, now: datetime) -> list[StateRow]:
+    """Two statements that stop counting at their limit; "+" says that there are more."""
+    found = selectors.counts_by_state(book=book, states=WAITING)
+    found += selectors.counts_by_state(book=book, states=ENDED, since=now - RECENT)
     return [
-        StateCount(
-            state=state,
-            count=sum(count for _, count, _ in grouped.get(state, [])),
-            oldest_at=min((at for _, _, at in grouped.get(state, [])), default=None),
-            by_lane=tuple(
-                (lane, sum(n for name, n, _ in grouped.get(state, []) if name == lane))
-                for lane in LANES
-            ),
-            recent=state in ENDED,
+        StateRow(
+            state=each.state,
+            count=_counted(each.count, each.more),
+            oldest_at=each.oldest_at,
+            by_lane=tuple((ln, _counted(each.by_lane.get(ln, 0), each.more)) for ln in EVENT_LANES),
+            recent=each.state in ENDED,
         )
-        for state in (*WAITING, *ENDED)
+        for each in found
     ]
 
 
-def floor_key(at: datetime) -> UUID:
-    """The smallest key that can have been made at a moment: keys are time-ordered."""
-    return UUID(int=int(at.timestamp() * 1000) << 80)
+def _counted(count: int, more: bool) -> str:
+    if more:
+        return f"{count:,}+"
+    return f"{count:,}" if count else ""
 
 
 # ---- one event -----------------------------------------------------------------------------
@@ -194,6 +172,13 @@ class EventPage:
     entries: list[EntryRow]
     facts: list[Fact]
     failures: list[dict[str, Any]]
+    advice: Advice | None
+    proof: Proof | None
+
+    @property
+    def path(self) -> str:
+        """The part of the body that did not fit, as the latest failure names it."""
+        return next((str(each["path"]) for each in self.failures if each.get("path")), "")
 
     @property
     def redrivable(self) -> bool:
@@ -202,7 +187,7 @@ class EventPage:
 
 
 def query() -> QuerySet[ProviderEvent]:
-    return ProviderEvent.objects.select_related("account", "book", "payload__data_key")
+    return ProviderEvent.objects.select_related("account", "book", "owner", "payload__data_key")
 
 
 def page(event: ProviderEvent) -> EventPage:
@@ -213,6 +198,8 @@ def page(event: ProviderEvent) -> EventPage:
         entries=related.entries(book=event.book, subject_ids=[event.public_id]),
         facts=_facts(event),
         failures=[_failure(each) for each in reversed(event.failures)],
+        advice=advise(event) if event.state == State.DEAD else None,
+        proof=proof_of(event),
     )
 
 
@@ -237,52 +224,6 @@ def _facts(event: ProviderEvent) -> list[Fact]:
         Fact("Dedupe key", event.dedupe_key, "id"),
         Fact("Fingerprint", event.fingerprint, "id"),
         id_fact("Trace", event.trace_id),
+        Fact("Owner", event.owner.name if event.owner else ""),
         Fact("Operator note", event.operator_note),
     )
-
-
-# ---- dead letters --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorGroup:
-    """Dead letters that failed alike."""
-
-    error: str
-    kind: str
-    count: int
-    first_at: datetime | None
-    last_at: datetime | None
-
-
-def dead_controls(book: Book) -> list[Control]:
-    kinds = [("structural", "Structural"), ("transient", "Transient")]
-    return [
-        Control("error", "Error", placeholder="Begins with"),
-        Control("kind", "Kind", "select", choices(kinds)),
-        Control("provider", "Provider", "select", choices(accounts_of(book))),
-    ]
-
-
-def dead(book: Book, wanted: Filters) -> QuerySet[ProviderEvent]:
-    rows = ProviderEvent.objects.filter(book=book, state=State.DEAD).select_related("account")
-    if wanted["error"]:
-        named = Q(last_error__contains=f": {wanted['error']}")
-        rows = rows.filter(named | Q(last_error__startswith=wanted["error"]))
-    if wanted["kind"]:
-        rows = rows.filter(failure_kind=wanted["kind"])
-    return rows.filter(account_q(wanted["provider"]))
-
-
-def error_groups(book: Book) -> list[ErrorGroup]:
-    rows = ProviderEvent.objects.filter(book=book, state=State.DEAD).order_by()
-    grouped = (
-        rows.annotate(error=Left("last_error", ERROR_CHARS))
-        .values("error", "failure_kind")
-        .annotate(n=Count("pk"), first=Min("first_failed_at"), last=Max("last_failed_at"))
-        .order_by("-n", "error")[:GROUPS_MAX]
-    )
-    return [
-        ErrorGroup(row["error"], row["failure_kind"], row["n"], row["first"], row["last"])
-        for row in grouped
-    ]

@@ -1,4 +1,4 @@
-"""What the message screens show: local messages and tickets, and dead letters of the outbox."""
+"""What the message screens show: local messages and tickets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from django.db.models import Q, QuerySet
 
 from payops.cases.models import LocalMessage, LocalTicket, TicketLink
 from payops.console.filters import Control, Filters, choices
-from payops.core.models import Book, Message
-from payops.core.topics import topic_table
+from payops.core.models import Book
 
 MESSAGE_CONTROLS = (
     Control("audience", "To", placeholder="Role or team"),
@@ -17,10 +16,6 @@ TICKET_STATES = [("open", "Open"), ("closed", "Closed")]
 TICKET_CONTROLS = (
     Control("status", "Status", "select", choices(TICKET_STATES)),
     Control("q", "Number or title"),
-)
-OUTBOX_CONTROLS = (
-    Control("topic", "Topic", placeholder="Begins with"),
-    Control("q", "Key", placeholder="Whole"),
 )
 
 
@@ -46,16 +41,3 @@ def cases_of(book: Book, found: list[LocalTicket]) -> dict[str, str]:
         book=book, system="local", correlation_id__in=[row.correlation_id for row in found]
     )
     return {key: f"cs_{case.hex}" for key, case in links.values_list("correlation_id", "case_id")}
-
-
-def dead(book: Book, wanted: Filters) -> QuerySet[Message]:
-    rows = Message.objects.filter(book=book, state=Message.State.DEAD)
-    if wanted["topic"]:
-        rows = rows.filter(topic__startswith=wanted["topic"])
-    return rows.filter(key=wanted["q"]) if wanted["q"] else rows
-
-
-def words_of(topic: str) -> str:
-    """What a topic carries, in the words of the table of topics."""
-    known = topic_table().get(topic)
-    return known.words if known else "no handler is registered for this topic"

@@ -21,6 +21,7 @@ from payops.cases.models import Case
 from payops.cases.rules import CASE_RULES
 from payops.console.reads.case_queue import OPEN, overdue, snoozed
 from payops.console.templatetags.payops_tags import money_text, span_text
+from payops.core import dead
 from payops.core.models import AuditEvent, Book, Person
 from payops.core.roles import Act, Role
 from payops.payments.models import Payout
@@ -143,11 +144,12 @@ def _role_tiles(work: Work, acts: frozenset[Act], book: Book, now: datetime) -> 
             href = f"/payouts/?state={state.upper()}"
             _if_any(work, Tile(label, str(count), detail, href, "warn"))
     if Act.REDRIVE_EVENT in acts:
-        dead = ProviderEvent.objects.filter(book=book, state=ProviderEvent.State.DEAD).aggregate(
-            count=Count("pk"), oldest=Min("first_failed_at")
-        )
-        said = _old(dead["oldest"], now)
-        _if_any(work, Tile("Dead letters", str(dead["count"]), said, "/inbox/dead/", "bad"))
+        letters = ProviderEvent.objects.filter(book=book, state=ProviderEvent.State.DEAD)
+        count, more = dead.count(letters)
+        ordered = letters.order_by("last_failed_at", "pk")
+        said = _old(ordered.values_list("first_failed_at", flat=True).first(), now)
+        shown = f"{count}+" if more else str(count)
+        _if_any(work, Tile("Dead letters", shown, said, "/inbox/dead/", "bad"))
     if Act.VIEW_AUDIT in acts and not work.works and not work.decides:
         last = AuditEvent.objects.order_by("-created_at").values_list("created_at", flat=True)
         newest = last.first()

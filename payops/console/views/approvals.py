@@ -42,6 +42,8 @@ ACT_WORDS = {
     "policy_change": "Approve policy",
     "dead_letter_discard": "Approve discard",
     "payout_not_sent": "Approve declaration",
+    "allowlist_change": "Approve allowlist",
+    "account_settings": "Approve settings",
 }
 
 

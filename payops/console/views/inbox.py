@@ -13,21 +13,25 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from payops.console import auth, exports, filters, paging
 from payops.console.access import record_or_404, requires
+from payops.console.reads import dead_letters as letters
 from payops.console.reads import inbox as reads
+from payops.console.reads import queues
 from payops.core import audit
 from payops.core.crypto import KeyErased
 from payops.core.roles import Act
+from payops.flows.job_kinds import DISCARD_MAX
 from payops.webhooks import selectors, services
 from payops.webhooks.models import ProviderEvent
 
 RAW_SHOWN_MAX = 300_000
+DEAD = queues.QUEUES["dead-letters"]
 
 
 @require_GET
 @requires(Act.VIEW_INBOX)
 def index(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     wanted = filters.read(request.GET, reads.controls(request.book))
-    rows = reads.listed(request.book, wanted)
+    rows = reads.listed(request.book, wanted, request.now)
     if exports.wanted(request):
         return exports.csv_response(
             request,
@@ -55,21 +59,25 @@ def record(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_GET
 @requires(Act.VIEW_INBOX)
 def dead(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-    wanted = filters.read(request.GET, reads.dead_controls(request.book))
-    rows = reads.dead(request.book, wanted)
+    viewer = queues.viewer_of(request)
+    wanted = DEAD.read(request.GET, viewer)
+    rows = DEAD.rows(viewer, wanted)
     if exports.wanted(request):
         return exports.csv_response(
             request,
             name="dead-letters",
             rows=reads.csv_rows(rows, exports.CHUNK),
-            columns=reads.DEAD_CSV,
+            columns=letters.EVENT_CSV,
         )
-    page = paging.keyset(rows, query=request.GET, order="-pk")
+    page = paging.keyset(rows, query=request.GET, order=letters.ORDER)
     shown = {
         "filters": wanted,
         "page": page,
-        "rows": reads.with_receipts(page.rows),
-        "groups": reads.error_groups(request.book),
+        "letters": reads.with_receipts(page.rows),
+        "causes": letters.causes(ProviderEvent, request.book),
+        "screen": DEAD.key,
+        "query": request.GET.urlencode(),
+        "discard_max": DISCARD_MAX,
     }
     return render(request, "console/dead_letters.html", shown)
 

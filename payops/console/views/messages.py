@@ -7,17 +7,21 @@ from uuid import UUID
 
 from django.contrib import messages as notices
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from payops.console import filters, paging
+from payops.console import exports, filters, paging
 from payops.console.access import requires
+from payops.console.reads import dead_letters as letters
 from payops.console.reads import messages as reads
+from payops.console.reads import queues
 from payops.core.models import Message
 from payops.core.outbox import MessageRefused
 from payops.core.roles import Act
 from payops.webhooks import services
+
+OUTBOX = queues.QUEUES["outbox"]
 
 
 @require_GET
@@ -42,11 +46,27 @@ def tickets(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @requires(Act.VIEW_INBOX)
-def outbox(request: HttpRequest) -> HttpResponse:
-    wanted = filters.read(request.GET, reads.OUTBOX_CONTROLS)
-    page = paging.keyset(reads.dead(request.book, wanted), query=request.GET)
-    rows = [{"message": row, "words": reads.words_of(row.topic)} for row in page.rows]
-    return render(request, "console/outbox.html", {"filters": wanted, "page": page, "rows": rows})
+def outbox(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    viewer = queues.viewer_of(request)
+    wanted = OUTBOX.read(request.GET, viewer)
+    rows = OUTBOX.rows(viewer, wanted)
+    if exports.wanted(request):
+        return exports.csv_response(
+            request,
+            name="outbox-dead-letters",
+            rows=rows.order_by("-pk").iterator(chunk_size=exports.CHUNK),
+            columns=letters.MESSAGE_CSV,
+        )
+    page = paging.keyset(rows, query=request.GET, order=letters.ORDER)
+    shown = {
+        "filters": wanted,
+        "page": page,
+        "rows": letters.dead_messages(page.rows),
+        "causes": letters.causes(Message, request.book),
+        "screen": OUTBOX.key,
+        "query": request.GET.urlencode(),
+    }
+    return render(request, "console/outbox.html", shown)
 
 
 @require_POST

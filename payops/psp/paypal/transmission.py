@@ -101,6 +101,8 @@ def _decoded(text: str) -> bytes:
     if len(text) > SIGNATURE_CHARS_MAX:
         return b""
     try:
-        return base64.b64decode(text, validate=True)
+        signature = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return b""
+    # Several texts decode to the same bytes; only the one that is written so is exact.
+    return signature if base64.b64encode(signature).decode("ascii") == text else b""

@@ -128,9 +128,12 @@ def _candidates(signatures: str) -> list[bytes]:
         scheme, _, text = entry.partition(",")
         if scheme == SCHEME:
             try:
-                found.append(base64.b64decode(text, validate=True))
+                digest = base64.b64decode(text, validate=True)
             except (binascii.Error, ValueError):
                 continue
+            # Several texts decode to the same bytes; only the one that is written so is exact.
+            if base64.b64encode(digest).decode("ascii") == text:
+                found.append(digest)
     return found
 
 

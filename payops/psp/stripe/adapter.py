@@ -90,7 +90,7 @@ class StripeAdapter:
 def _signature_parts(value: str) -> tuple[list[str], list[bytes]]:
     stamps, candidates = [], []
     for part in value.split(","):
-        scheme, _, text = part.strip().partition("=")
+        scheme, _, text = part.partition("=")
         if scheme == "t":
             stamps.append(text)
         elif scheme == "v1":

@@ -1,0 +1,106 @@
+"""What the job screens show: jobs by their filters, one job with its rows and outcomes (F8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils.safestring import SafeString
+
+from payops.console import svg, wording
+from payops.console.exports import Columns
+from payops.console.filters import Control, Filters, choices
+from payops.console.formats import Fact, facts_of, id_fact
+from payops.core import jobs
+from payops.core.models import Book, Job, JobRow, Message
+from payops.flows.job_kinds import KINDS
+
+KIND_CHOICES = [(kind.key, f"{kind.verb} {kind.noun}s") for kind in KINDS.values() if kind.act]
+CONTROLS = (
+    Control("state", "State", "select", choices([(s, wording.state(s)) for s in Job.State.values])),
+    Control("kind", "Kind", "select", choices(KIND_CHOICES)),
+    Control("whose", "Begun by", "select", choices([("me", "Me")], any_label="Anyone")),
+    Control("unfit", "With rows that did not succeed", "check"),
+)
+OUTCOMES = [(value, wording.state(value)) for value in JobRow.Outcome.values]
+ROW_CONTROLS = (Control("outcome", "Outcome", "select", choices(OUTCOMES)),)
+CSV: Columns = (
+    ("position", "position"),
+    ("subject", "subject_id"),
+    ("label", "label"),
+    ("outcome", "outcome"),
+    ("words", "words"),
+    ("finished_at", "finished_at"),
+)
+
+
+def listed(book: Book, wanted: Filters, *, person_id: UUID | None) -> QuerySet[Job]:
+    rows = Job.objects.filter(book=book).select_related("person")
+    for name in ("state", "kind"):
+        if wanted[name]:
+            rows = rows.filter(**{name: wanted[name]})
+    if wanted["whose"]:
+        rows = rows.filter(person_id=person_id)
+    if wanted["unfit"]:
+        rows = rows.exclude(refused=0, failed=0)
+    return rows
+
+
+def rows_of(job: Job, wanted: Filters) -> QuerySet[JobRow]:
+    rows = JobRow.objects.filter(job=job)
+    return rows.filter(outcome=wanted["outcome"]) if wanted["outcome"] else rows
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is; `ended` stops the page from asking again."""
+
+    job: Job
+    done: int
+    percent: int
+    bar: SafeString
+    ended: bool
+    stopping: bool
+    stuck: bool
+    skipped: int
+
+
+def progress(job: Job) -> Progress:
+    done = job.succeeded + job.refused + job.failed
+    ended = job.state in jobs.ENDED
+    percent = 100 * done // job.total if job.total else 100
+    words = f"{done} of {job.total} rows have their outcome"
+    tone = "good" if done == job.succeeded else "warn"
+    return Progress(
+        job=job,
+        done=done,
+        percent=percent,
+        bar=svg.meter(percent=percent, tone=tone, label=words),
+        ended=ended,
+        stopping=not ended and job.cancel_asked_at is not None,
+        stuck=not ended and _is_stuck(job),
+        skipped=job.total - done if ended else 0,
+    )
+
+
+def _is_stuck(job: Job) -> bool:
+    """Its own news died: nobody works on it until that message is redriven."""
+    rows = Message.objects.filter(book_id=job.book_id, topic=jobs.TOPIC, key=job.public_id)
+    return rows.filter(state=Message.State.DEAD).exists()
+
+
+def facts(job: Job) -> list[Fact]:
+    said: dict[str, Any] = job.arguments
+    return facts_of(
+        id_fact("Job", job.public_id),
+        Fact("Begun by", f"{job.person.name} ({job.login})"),
+        Fact("Begun", job.created_at, "when"),
+        Fact("First row", job.started_at, "when"),
+        Fact("Ended", job.finished_at, "when"),
+        Fact("Note", said.get("note", "")),
+        Fact("Owner", said.get("owner_name", "")),
+        Fact("Until", said.get("until", "")),
+        id_fact("Trace", job.trace_id),
+    )

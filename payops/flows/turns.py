@@ -1,0 +1,73 @@
+"""Which work a worker takes next: before each batch, the lanes ahead of its own (SC-3, WH-23).
+
+Owns the order of lanes per worker and how long one batch of each may last. A million bulk events
+hold up a high one by one batch of the helper, never by their number. Rows that run by their own
+steps wait for somebody else's answer, so a helper takes none of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from payops.core import outbox, queues, tracing
+from payops.core.pace import Pace
+from payops.core.queues import Queue, Tally
+from payops.flows import provider_event
+from payops.webhooks.inbox import inbox_queue
+
+INBOX = inbox_queue(tracing.watched(provider_event.process))
+OUTBOX = outbox.outbox_queue()
+QUEUES = (INBOX, OUTBOX)
+BATCH_S: Mapping[str, float] = {"high": 0.1, "standard": 0.1, "bulk": 0.25}
+OTHER_BATCH_S = 0.5
+# The longest a high event waits for a worker that helps out.
+HELP_S = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One lane in a worker's order: which of its queues, and the pace of its batches."""
+
+    lane: str
+    queues: tuple[Queue, ...]
+    pace: Pace
+
+
+def order_of(lane: str) -> tuple[Turn, ...]:
+    """What the worker of a lane looks at before each batch, first things first."""
+    own = Turn(lane, QUEUES, Pace(batch_s=BATCH_S.get(lane, OTHER_BATCH_S)))
+    if lane == "high":
+        return (own, Turn("bulk", (INBOX,), Pace(batch_s=HELP_S)))
+    if lane == "bulk":
+        return (Turn("standard", QUEUES, Pace(batch_s=BATCH_S["standard"])), own)
+    return (own,)
+
+
+def work(lane: str, *, budget_s: float) -> Tally:
+    """Take turns until nothing is ready in any of the lanes, or the budget is used."""
+    total, order = Tally(), order_of(lane)
+    until = time.monotonic() + budget_s
+    while time.monotonic() < until:
+        done = take_turn(order)
+        if not done.claimed:
+            break
+        total.add(done)
+    return total
+
+
+def take_turn(order: tuple[Turn, ...]) -> Tally:
+    """One batch from each queue of the first lane that has work."""
+    done = Tally()
+    for turn in order:
+        for queue in turn.queues:
+            started = time.monotonic()
+            seen = queues.drain_once(queue, lane=turn.lane, batch_max=turn.pace.size)
+            if queue.own_steps is None:
+                # Somebody else's slow answer says nothing about how long our own rows take.
+                turn.pace.learn(claimed=seen.claimed, spent_s=time.monotonic() - started)
+            done.add(seen)
+        if done.claimed:
+            break
+    return done

@@ -1,0 +1,48 @@
+"""Provider accounts in the state a test needs, set by the schema's owner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from payops.commands.bootstrap import as_owner
+from payops.core import clock
+from payops.core.models import ProviderAccount
+from payops.webhooks.directory import directory
+from payops.webhooks.models import AllowlistEntry, AllowlistName
+
+
+def account_of(provider: str, slug: str = "demo") -> ProviderAccount:
+    return ProviderAccount.objects.select_related("book").get(provider=provider, slug=slug)
+
+
+def with_settings(provider: str, slug: str = "demo", **columns: Any) -> ProviderAccount:
+    """What a granted approval would do, at once; the running product may not (D5)."""
+    with as_owner():
+        ProviderAccount.objects.filter(provider=provider, slug=slug).update(**columns)
+    directory.forget()
+    return account_of(provider, slug)
+
+
+def with_networks(provider: str, *networks: str, label: str = "tests") -> ProviderAccount:
+    """An allowlist of these networks, as a granted list would leave it."""
+    account = account_of(provider)
+    with as_owner():
+        for network in networks:
+            AllowlistEntry.objects.create(
+                book=account.book, account=account, network=network, source="text", origin=label
+            )
+    directory.forget()
+    return account
+
+
+def with_name(provider: str, name: str) -> AllowlistName:
+    """A followed DNS name without an answer so far."""
+    account = account_of(provider)
+    with as_owner():
+        return AllowlistName.objects.create(
+            book=account.book,
+            account=account,
+            name=name,
+            approval_id="ap_" + "0" * 32,
+            created_at=clock.utc_now(),
+        )
