@@ -18,7 +18,6 @@ handler404 = "payops.console.errors.not_found"
 handler500 = "payops.console.errors.server_error"
 
 urlpatterns = [
-    path("", include("payops.webhooks.urls")),
     path("api/", include("payops.api.urls")),
     path("healthz", healthz, name="healthz"),
     path("metrics", metrics, name="metrics"),

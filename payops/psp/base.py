@@ -32,6 +32,7 @@ KINDS = frozenset(
         "refund.failed",
         "refund.failed_late",
         "refund.canceled",
+        "refund.returned",
         "refund.observed",
         "payout.initiated",
         "payout.in_transit",
@@ -182,7 +183,8 @@ class NormalizedEvent:
     `provider_ref` is the payment, payout, refund, dispute, invoice or report the kind is about;
     `original_provider_ref` what that derives from (the payment of a refund or dispute, the payout
     a reversal takes back). `movement_ref` names the money movement told of,
-    `failure_movement_ref` the one that gives the money back. `reason` says why a kind is ignored.
+    `failure_movement_ref` the one that gives the money back. `method` is how a payment was made, in
+    the provider's own word. `reason` says why a kind is ignored.
     """
 
     kind: str
@@ -206,6 +208,7 @@ class NormalizedEvent:
     failure_movement_ref: str | None = None
     original_provider_ref: str | None = None
     trace_ref: str | None = None
+    method: str | None = None
     reason: str = ""
 
 
@@ -367,7 +370,7 @@ class WebhookAdapter(Protocol):
     def parse(
         self, raw: bytes, item_index: int = 0, settings: Mapping[str, str] = NO_SETTINGS
     ) -> NormalizedEvent:
-        """`settings` as in AccountFacts. Raises EventRefused when the content contradicts itself."""
+        """`settings` as in AccountFacts. Raises EventRefused when it contradicts itself."""
         ...
 
     def refusal_status(self, authentication: Authentication) -> int: ...
@@ -379,10 +382,12 @@ class PayoutCalls(Protocol):
     """The calls that move money out, and the questions that settle an unknown.
 
     `settings` are the account's own values (see AccountFacts); a provider that needs none
-    ignores them.
+    ignores them. `askable` holds the kinds whose object the provider shows when it is asked;
+    `fetch_state` answers NoAnswer("not_offered") for every other one, and asks nothing.
     """
 
     key_window_s: int
+    askable: frozenset[str]
 
     def submit_payout(
         self,

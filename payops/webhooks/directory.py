@@ -15,6 +15,8 @@ from datetime import date, datetime
 from types import MappingProxyType
 from uuid import UUID
 
+from django.db import connection
+
 from payops.core import clock, crypto
 from payops.core.models import Book, DataKey, ProviderAccount
 from payops.psp import registry
@@ -83,6 +85,7 @@ class Directory:
         known, read_at = self._data_keys.get((endpoint.book.pk, day), (None, 0.0))
         if known is not None and time.monotonic() - read_at < TTL_S:
             return known
+        _mend_connection()
         key = crypto.data_key(book=endpoint.book, scope=f"webhooks:{day:%Y-%m-%d}")
         if len(self._data_keys) >= DATA_KEYS_MAX:
             self._data_keys.clear()
@@ -104,11 +107,17 @@ class Directory:
             return False
         try:
             if time.monotonic() - self._loaded_at >= age_s:
+                _mend_connection()
                 self._endpoints = _load(now)
                 self._loaded_at = time.monotonic()
             return True
         finally:
             self._lock.release()
+
+
+def _mend_connection() -> None:
+    """The door in front of the site has no start of a request at which Django would look."""
+    connection.close_if_unusable_or_obsolete()
 
 
 def _load(now: datetime) -> dict[tuple[str, str], Endpoint]:

@@ -11,14 +11,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from types import MappingProxyType
+from typing import Any
 
 from django.db import Error as DatabaseError
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.common import no_append_slash
-from django.views.decorators.csrf import csrf_exempt
+from django.db import close_old_connections
 
 from payops.core import clock, tracing, wake
 from payops.psp.base import Authentication, WebhookItem
@@ -38,10 +36,17 @@ EVIDENCE_DEADLINE_S = 4.0
 NOT_ALLOWED = "ip_not_allowed"
 
 
-@no_append_slash
-@csrf_exempt
-def receive(request: HttpRequest, provider: str, account: str) -> HttpResponse:
-    """POST /webhooks/<provider>/<account>/"""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back to the sender."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def receive(meta: Mapping[str, Any], provider: str, account: str) -> Answer:
+    """POST /webhooks/<provider>/<account>/; `meta` is the WSGI environment of the request."""
     now = clock.utc_now()
     endpoint = None
     try:
@@ -49,17 +54,17 @@ def receive(request: HttpRequest, provider: str, account: str) -> HttpResponse:
         if endpoint is None:
             noise.count(account_id=None, reason="unknown_address", kept=False, now=now)
             return _respond(404)
-        if request.method != "POST":
+        if meta["REQUEST_METHOD"] != "POST":
             _count_alone(endpoint, "wrong_method", now)
-            return _respond(405, headers={"Allow": "POST"})
-        raw = read_body(request)
-        headers = Headers(request.META)
-        remote_ip = remote_address(request.META)
+            return _respond(405, ("Allow", "POST"))
+        raw = read_body(meta)
+        headers = Headers(meta)
+        remote_ip = remote_address(meta)
         received = Received(
             endpoint=endpoint,
             raw=raw,
             sha256=hashlib.sha256(raw).hexdigest(),
-            headers=kept_headers(request.META),
+            headers=kept_headers(meta),
             remote_ip=remote_ip,
             trace_id=tracing.begin(),
             now=now,
@@ -75,13 +80,14 @@ def receive(request: HttpRequest, provider: str, account: str) -> HttpResponse:
         assert endpoint is not None, "only a known address asks for evidence"
         log.warning("%s: the proof of a body cannot be had: %s", endpoint.address, error.reason)
         _count_alone(endpoint, "evidence_away", now)
-        return _respond(503, headers={"Retry-After": RETRY_AFTER_S})
+        return _respond(503, ("Retry-After", RETRY_AFTER_S))
     except (NotDurable, DatabaseError) as error:
         log.error("a webhook for %s/%s was not stored: %s", provider, account, error)
-        return _respond(503, headers={"Retry-After": RETRY_AFTER_S})
+        close_old_connections()
+        return _respond(503, ("Retry-After", RETRY_AFTER_S))
 
 
-def _answer(received: Received, headers: Headers) -> HttpResponse:
+def _answer(received: Received, headers: Headers) -> Answer:
     allowed, received = _allowed(received)
     if not allowed:
         _keep_refusal(received, reason=NOT_ALLOWED, secret_id=None, status=403)
@@ -99,7 +105,7 @@ def _answer(received: Received, headers: Headers) -> HttpResponse:
     body, content_type = adapter.success_body()
     lanes = _store(received, verdict, items)
     _wake(lanes)
-    return _respond(ingest.STATUS_ACCEPTED, body, headers={"Content-Type": content_type})
+    return _respond(ingest.STATUS_ACCEPTED, ("Content-Type", content_type), body=body)
 
 
 def _wake(lanes: Iterable[str]) -> None:
@@ -202,8 +208,6 @@ def _count_alone(endpoint: Endpoint, reason: str, now: datetime) -> None:
     noise.count(account_id=endpoint.account_id, reason=reason, kept=False, now=now)
 
 
-def _respond(
-    status: int, body: bytes = b"", *, headers: Mapping[str, str] = MappingProxyType({})
-) -> HttpResponse:
+def _respond(status: int, *headers: tuple[str, str], body: bytes = b"") -> Answer:
     """With its length said, so that no server sends it in chunks."""
-    return HttpResponse(body, status=status, headers={"Content-Length": str(len(body)), **headers})
+    return Answer(status, (("Content-Length", str(len(body))), *headers), body)

@@ -11,8 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
-from django.http.request import UnreadablePostError
 
 from payops.psp.base import LIMITS
 
@@ -71,19 +69,16 @@ class Headers(Mapping[str, str]):
         return sum(1 for _ in self)
 
 
-def read_body(request: HttpRequest) -> bytes:
+def read_body(meta: Mapping[str, Any]) -> bytes:
     """The raw bytes, within the limit. Raises BodyRefused (400, 411, 413)."""
-    length = request.META.get("CONTENT_LENGTH") or ""
+    length = meta.get("CONTENT_LENGTH") or ""
     if not length:
-        return _read_to_end(request)
+        return _read_to_end(meta)
     if not (length.isascii() and length.isdigit()):
         raise BodyRefused(400, "length_malformed")
     if len(length) > 12 or int(length) > LIMITS.body_bytes_max:
         raise BodyRefused(413, "too_large")
-    try:
-        raw = request.body
-    except UnreadablePostError as error:
-        raise BodyRefused(400, "body_unreadable") from error
+    raw = _read(meta, int(length))
     if len(raw) != int(length):
         raise BodyRefused(400, "body_unreadable")
     return raw
@@ -112,19 +107,23 @@ def remote_address(meta: Mapping[str, Any], *, hops: int | None = None) -> str |
     return _address(chain[-trusted]) if len(chain) >= trusted else None
 
 
-def _read_to_end(request: HttpRequest) -> bytes:
+def _read_to_end(meta: Mapping[str, Any]) -> bytes:
     """Without a length only a server that ends the stream itself may be read (it de-chunks)."""
-    if not request.META.get("wsgi.input_terminated"):
-        if request.META.get("HTTP_TRANSFER_ENCODING"):
+    if not meta.get("wsgi.input_terminated"):
+        if meta.get("HTTP_TRANSFER_ENCODING"):
             raise BodyRefused(411, "length_missing")
         return b""
-    try:
-        raw = request.META["wsgi.input"].read(LIMITS.body_bytes_max + 1)
-    except OSError as error:
-        raise BodyRefused(400, "body_unreadable") from error
+    raw = _read(meta, LIMITS.body_bytes_max + 1)
     if len(raw) > LIMITS.body_bytes_max:
         raise BodyRefused(413, "too_large")
     return raw
+
+
+def _read(meta: Mapping[str, Any], size: int) -> bytes:
+    try:
+        return bytes(meta["wsgi.input"].read(size))
+    except OSError as error:
+        raise BodyRefused(400, "body_unreadable") from error
 
 
 @lru_cache(maxsize=ADDRESSES_REMEMBERED_MAX)

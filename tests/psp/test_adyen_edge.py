@@ -27,7 +27,7 @@ URL = "/webhooks/adyen/demo/"
 
 @pytest.fixture(autouse=True)
 def account(settings: Any) -> Iterator[ProviderAccount]:
-    settings.ROOT_URLCONF = "payops.webhooks.urls"
+    settings.ROOT_URLCONF = "tests.webhooks.no_site"
     settings.MIDDLEWARE = ["payops.webhooks.edge.WebhookEdge"]
     found = ProviderAccount.objects.get(provider="adyen", slug="demo")
     with transaction.atomic():

@@ -15,7 +15,7 @@ from payops.webhooks.throttle import throttle
 @pytest.fixture(autouse=True)
 def edge_alone(settings: Any) -> Iterator[None]:
     """Only the webhook addresses, one topic, and nothing remembered from the test before."""
-    settings.ROOT_URLCONF = "payops.webhooks.urls"
+    settings.ROOT_URLCONF = "tests.webhooks.no_site"
     settings.PAYOPS_TOPICS = "tests.webhooks.topics.TOPICS"
     settings.MIDDLEWARE = ["payops.webhooks.edge.WebhookEdge"]
     topic_table.cache_clear()

@@ -2,6 +2,6 @@
 
 from tests.settings import *  # noqa: F403
 
-ROOT_URLCONF = "payops.webhooks.urls"
+ROOT_URLCONF = "tests.webhooks.no_site"
 PAYOPS_TOPICS = "tests.webhooks.topics.TOPICS"
 MIDDLEWARE = ["payops.webhooks.edge.WebhookEdge"]
