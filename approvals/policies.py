@@ -184,8 +184,7 @@ def seed_policies(book: Book, now: datetime) -> None:
 
 def active(*, book: Book, kind: str, now: datetime) -> PolicyVersion:
     """The version new requests are asked under. Raises PolicyMissing."""
-    versions = PolicyVersion.objects.filter(book=book, name=PREFIX + kind, active_from__lte=now)
-    found = versions.order_by("-version").first()
+    found = active_version(book=book, name=PREFIX + kind, now=now)
     if found is None:
         raise PolicyMissing(
             f"{book.name} has no active approval policy for {kind!r}; an approved policy change "
@@ -193,6 +192,12 @@ def active(*, book: Book, kind: str, now: datetime) -> PolicyVersion:
             kind=kind,
         )
     return found
+
+
+def active_version(*, book: Book, name: str, now: datetime) -> PolicyVersion | None:
+    """The version of any table that applies now; None while the table in the code does."""
+    versions = PolicyVersion.objects.filter(book=book, name=name, active_from__lte=now)
+    return versions.order_by("-version").first()
 
 
 def policy_of(version: PolicyVersion) -> Policy:

@@ -50,6 +50,7 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 TRUSTED_PROXY_HOPS = int(os.environ.get("PAYOPS_TRUSTED_PROXY_HOPS", "0"))
 
 PAYOPS_TOPICS = "payops.wiring.TOPICS"
+PAYOPS_LANES = "payops.flows.lane_policy.rules_of"
 PAYOPS_WAKE_UPS = os.environ.get("PAYOPS_WAKE_UPS", "1") == "1"
 PAYOPS_ADVICE = os.environ.get("PAYOPS_ADVICE", "rules")
 ADVICE_MODEL = {
@@ -61,7 +62,7 @@ ADVICE_MODEL = {
     "cost_per_1k_tokens_micros": int(
         os.environ.get("PAYOPS_ADVICE_COST_PER_1K_TOKENS_MICROS", "0")
     ),
-    "daily_cost_cap_micros": int(os.environ.get("PAYOPS_ADVICE_DAILY_COST_CAP_MICROS", "0")),
+    "daily_cost_cap_micros": int(os.environ.get("PAYOPS_ADVICE_DAILY_COST_CAP_MICROS", "5000000")),
 }
 PSP = {
     provider: {

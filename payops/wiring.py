@@ -15,7 +15,7 @@ from payops.flows import (
     silent_payouts,
     verify_event,
 )
-from payops.triage import rules
+from payops.triage import model, rules
 
 TOPICS = [
     Topic(
@@ -33,6 +33,14 @@ TOPICS = [
         5,
         Run.IN_TRANSACTION,
         "a case was opened: advice is written beside it",
+    ),
+    Topic(
+        "advice.ask",
+        model.ask,
+        "outside",
+        5,
+        Run.OWN_STEPS,
+        "a remote model is asked for advice beside the rules' own, where one is configured",
     ),
     Topic(
         "approval.decided",
@@ -85,7 +93,7 @@ TOPICS = [
     Topic(
         "notice.outside",
         dispatches.carry,
-        "bulk",
+        "outside",
         20,
         Run.OWN_STEPS,
         "a notice leaves by mail or chat",
@@ -93,7 +101,7 @@ TOPICS = [
     Topic(
         "ticket.outside",
         dispatches.carry,
-        "bulk",
+        "outside",
         20,
         Run.OWN_STEPS,
         "a ticket system outside is told: searched first, created once",

@@ -6,6 +6,7 @@ reverse relation leads here from a case.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import models
@@ -48,8 +49,38 @@ class Recommendation(Record):
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is kept of a model's answer, used or not (AI-9)."""
+
+    model: str = ""
+    prompt_version: str = ""
+    answer: str = ""
+    took_ms: int = 0
+    cost_micros: int = 0
+
+
 def latest_for(case: Case) -> Recommendation | None:
-    return Recommendation.objects.filter(case=case).order_by("-created_at").first()
+    rows = Recommendation.objects.filter(case=case, discarded="")
+    return rows.order_by("-created_at").first()
+
+
+def latest_of_each_engine(case: Case) -> list[Recommendation]:
+    """What is shown beside the decision: the rules' own first, what was discarded not at all."""
+    rows = Recommendation.objects.filter(case=case, discarded="")
+    latest = {row.engine: row for row in rows.order_by("created_at")}
+    return sorted(latest.values(), key=lambda row: (row.engine != "rules", row.engine))
+
+
+def exists(*, case: Case, engine: str, version: str, input_hash: str) -> bool:
+    rows = Recommendation.objects.filter(case=case, engine=engine, version=version)
+    return rows.filter(input_hash=input_hash).exists()
+
+
+def spent_micros(*, since: datetime) -> int:
+    """What models have cost since then, in every book."""
+    rows = Recommendation.objects.filter(created_at__gte=since)
+    return rows.aggregate(total=models.Sum("cost_micros"))["total"] or 0
 
 
 def write(
@@ -63,8 +94,15 @@ def write(
     likely_cause: str,
     next_step: str,
     now: datetime,
+    suggests: str = "",
+    told: Told | None = None,
+    discarded: str = "",
 ) -> None:
-    """Keep one recommendation; the same engine, version and input write nothing twice."""
+    """Keep one recommendation; the same engine, version and input write nothing twice.
+
+    `discarded`: why its answer is shown to nobody; its words are empty then.
+    """
+    told = told or Told()
     Recommendation.objects.bulk_create(
         [
             Recommendation(
@@ -77,6 +115,13 @@ def write(
                 summary=summary,
                 likely_cause=likely_cause,
                 next_step=next_step,
+                suggests=suggests,
+                model=told.model,
+                prompt_version=told.prompt_version,
+                answer=told.answer,
+                took_ms=told.took_ms,
+                cost_micros=told.cost_micros,
+                discarded=discarded[:240],
                 created_at=now,
             )
         ],

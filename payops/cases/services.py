@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
@@ -20,6 +22,7 @@ from payops.core.messages import News
 from payops.core.models import Book, Person
 
 COMMENT_MAX = 4000
+Identity = tuple[UUID, str, str]
 
 
 class CaseRefused(ValueError):
@@ -43,6 +46,11 @@ class Finding:
     disposition: str = ""
     trace_id: str = ""
 
+    @property
+    def identity(self) -> Identity:
+        """What tells it apart from the other findings of a batch, whatever their period."""
+        return (self.book.pk, self.rule, self.fingerprint)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -56,35 +64,35 @@ class Line:
     at: datetime | None = None
 
 
-def open_many(findings: list[Finding], *, actor: Actor, now: datetime) -> dict[str, Case]:
-    """The open case of each finding, by fingerprint; new ones where there was none.
+def open_many(findings: list[Finding], *, actor: Actor, now: datetime) -> dict[Identity, Case]:
+    """The open case of each finding, by its identity; new ones where there was none.
 
     A closed case of the same identity is opened again: the finding came back (D10). When one rule
     would open more than the book's cap within its window, none of the new ones is opened: all
     point at one systemic case instead.
     """
     assert connection.in_atomic_block
-    answer: dict[str, Case] = {}
-    fresh: list[Finding] = []
-    for finding in sorted(findings, key=lambda f: (f.rule, f.fingerprint)):
+    answer: dict[Identity, Case] = {}
+    fresh: dict[Identity, Finding] = {}
+    for finding in sorted(findings, key=lambda f: f.identity):
         locks.name(f"case:{finding.book.pk}:{finding.rule}:{finding.fingerprint}")
         known = _open_case(finding) or _reopened(finding, actor=actor, now=now)
         if known is not None:
-            answer[finding.fingerprint] = known
-        elif all(finding.fingerprint != other.fingerprint for other in fresh):
-            fresh.append(finding)
-    for rule in sorted({finding.rule for finding in fresh}):
-        group = [finding for finding in fresh if finding.rule == rule]
+            answer[finding.identity] = known
+        else:
+            fresh.setdefault(finding.identity, finding)
+    for _, named in groupby(fresh.values(), key=lambda f: f.identity[:2]):
+        group = list(named)
         if _is_storm(group, now):
             systemic = _systemic_case(group, actor=actor, now=now)
-            answer.update({finding.fingerprint: systemic for finding in group})
+            answer.update({finding.identity: systemic for finding in group})
         else:
-            answer.update({f.fingerprint: _create(f, actor=actor, now=now) for f in group})
+            answer.update({f.identity: _create(f, actor=actor, now=now) for f in group})
     return answer
 
 
 def open_case(finding: Finding, *, actor: Actor, now: datetime) -> Case:
-    return open_many([finding], actor=actor, now=now)[finding.fingerprint]
+    return open_many([finding], actor=actor, now=now)[finding.identity]
 
 
 def open_split(finding: Finding, *, actor: Actor, now: datetime) -> Case:

@@ -24,6 +24,7 @@ from payops.core.actors import Actor, service
 from payops.core.models import Book, Person, RoleGrant, User
 from payops.core.money import check_currency
 from payops.core.roles import Role
+from payops.flows import lane_policy
 
 NEEDED = {Role.COMPLIANCE: 2, Role.ACCESS_ADMIN: 1}
 # A role counts in a decision from its second day on; the first people's roles count at once.
@@ -91,6 +92,7 @@ def found(company: Company, *, passwords: dict[str, str], now: datetime) -> Book
         ensure_open(book=book, day=today, actor=actor, now=now)
         for each in (system, book):
             seed_policies(each, now)
+        lane_policy.seed(book, now)
     return book
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 from django.urls import path
 
 from payops.console.views import (
+    advice,
     approvals,
     beneficiary_actions,
     case_actions,
     cases,
+    connections,
     home,
     jobs,
+    lanes,
     payout_actions,
     people,
     policies,
@@ -79,7 +82,11 @@ SETTINGS = [
     path("settings/people/", people.index, name="people"),
     path("settings/people/roles/<uuid:key>/revoke/", people.revoke, name="role-revoke"),
     path("settings/people/<slug:kind>/", people.propose, name="access-propose"),
+    path("settings/advice/", advice.index, name="advice"),
+    path("settings/connections/", connections.index, name="connections"),
+    path("settings/connections/try/", connections.attempt, name="connection-try"),
     path("settings/policies/", policies.index, name="policies"),
+    path("settings/policies/lanes/", lanes.propose, name="lanes-propose"),
     path("settings/policies/<slug:kind>/", policies.propose, name="policy-propose"),
     path("inbox/dead/discard/", policies.discard, name="discard"),
 ]

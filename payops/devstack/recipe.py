@@ -55,6 +55,7 @@ def _programs(setting: Setting) -> list[Program]:
         "worker-high": _worker("high", queues="high"),
         "worker-standard": _worker("standard", queues="standard,bulk"),
         "worker-calls": _worker("calls", queues="calls", processes=2),
+        "worker-outside": _worker("outside", queues="outside"),
         "worker-housekeeping": _worker("housekeeping", queues="housekeeping"),
         "scheduler": (
             *("celery", "--quiet", "-A", "payops.celery", "beat", "--loglevel", "warning"),

@@ -96,10 +96,10 @@ class Batch:
     news: list[News] = field(default_factory=list)
     voids: list[tuple[Payout, str]] = field(default_factory=list)
 
-    def flush(self) -> dict[str, Case]:
+    def flush(self) -> None:
         payments = list(self.changed_payments.values())
         state.save_many(payments, actor=self.actor, now=self.now, action="payment.recorded")
-        opened = self._flush_cases()
+        self._flush_cases()
         self._flush_voids()
         if self.postings:
             posting.post_many(self.postings, actor=self.actor, now=self.now)
@@ -107,13 +107,12 @@ class Batch:
             keys = [key for owner, key in self.released if owner == book]
             inbox.release_waiting(book=book, keys=keys, actor=self.actor, now=self.now)
         messages.send(self.news, now=self.now)
-        return opened
 
-    def _flush_cases(self) -> dict[str, Case]:
+    def _flush_cases(self) -> None:
         findings = [work.finding for work in self.case_works]
         opened = cases.open_many(findings, actor=self.actor, now=self.now) if findings else {}
         for work in self.case_works:
-            case = opened[work.finding.fingerprint]
+            case = opened[work.finding.identity]
             cases.append(case, work.lines, actor=self.actor, now=self.now)
             case = cases.learn_cause(case, work.finding, actor=self.actor, now=self.now)
             if work.protect is not None:
@@ -124,7 +123,6 @@ class Batch:
                     actor=self.actor,
                     now=self.now,
                 )
-        return opened
 
     def _flush_voids(self) -> None:
         """What was shown to the approvers is no longer what would be posted (D6)."""

@@ -18,14 +18,34 @@ TURN_WAIT_MAX = timedelta(seconds=1)
 TURNS_MAX = 5
 LANE = "calls"
 WAITING_COUNTED_MAX = 5000
+SPENT_MAX = timedelta(seconds=2)
+
+
+class Tempo:
+    """How long one answered call keeps a worker of this process, from its turn to its answer."""
+
+    def __init__(self) -> None:
+        self.each = timedelta(0)
+        self._begun_s = time.monotonic()
+
+    def begin(self) -> None:
+        self._begun_s = time.monotonic()
+
+    def learn(self) -> None:
+        spent = min(timedelta(seconds=time.monotonic() - self._begun_s), SPENT_MAX)
+        self.each = (self.each * 4 + spent) / 5 if self.each else spent
+
+
+tempo = Tempo()
 
 
 def take_turn(account: ProviderAccount) -> None:
     """Answers when a call to the account may leave now. Raises Postpone."""
     for _ in range(TURNS_MAX):
         now = clock.utc_now()
-        not_before = call_gate.admit(account=account, now=now, waiting=_waiting())
+        not_before = call_gate.admit(account=account, now=now, waiting=_waiting(), each=tempo.each)
         if not_before is None:
+            tempo.begin()
             return
         if not_before - now > TURN_WAIT_MAX:
             raise Postpone(f"{account.address} does not answer; asked again later", not_before)
@@ -33,11 +53,13 @@ def take_turn(account: ProviderAccount) -> None:
     raise Postpone(f"{account.address} is at its call rate", clock.utc_now() + TURN_WAIT_MAX)
 
 
-def tell(account: ProviderAccount, outcome: CallOutcome) -> None:
+def tell(account: ProviderAccount, outcome: CallOutcome, *, subject: str) -> None:
     """Tell the valve what came of a call: silence and server errors count against the account."""
     status = outcome.status_code or 0
     if outcome.kind == "refused" and not status:
         return  # Refused before anything left: the provider was not asked.
+    if 0 < status < 500:
+        tempo.learn()
     throttled = status == 429
     call_gate.report(
         account=account,
@@ -45,6 +67,7 @@ def tell(account: ProviderAccount, outcome: CallOutcome) -> None:
         error=outcome.error_code or f"{outcome.kind} {status or ''}".strip(),
         retry_after_s=(outcome.retry_after_s or 1) if throttled else 0,
         now=clock.utc_now(),
+        subject=subject,
     )
 
 

@@ -23,11 +23,12 @@ from payops.core import audit, ids
 from payops.core.actors import Actor, service
 from payops.core.models import ApiKey, Book, Person, RoleGrant, User
 from payops.core.roles import Act, Role, acts_of
-from payops.flows import account_changes, beneficiary
+from payops.flows import account_changes, beneficiary, lane_policy
 from payops.webhooks.models import ProviderEvent
 from payops.webhooks.services import discard
 
 ACTOR = service("governance")
+OTHER_TABLES = {lane_policy.TABLE.name: lane_policy.TABLE}
 
 
 class ChangeRefused(ValueError):
@@ -87,7 +88,9 @@ def on_decided(approval: ApprovalRequest, now: datetime) -> None:
         if approval.kind == beneficiary.KIND:
             beneficiary.lock(approval.subject_id)
         if approval.kind == policy_changes.KIND:
-            policy_changes.activate_policy(request_id=approval.pk, actor=ACTOR, now=now)
+            policy_changes.activate_policy(
+                request_id=approval.pk, actor=ACTOR, now=now, tables=OTHER_TABLES
+            )
             return
         granted = approvals.begin_execution(
             request_id=approval.pk, content_hash=approval.content_hash, now=now, actor=ACTOR
@@ -129,11 +132,15 @@ def _may(act: Act, actor: Actor, now: datetime) -> None:
 def _propose_policy(
     facts: dict[str, Any], reason: str, actor: Actor, now: datetime, book: Book
 ) -> ApprovalRequest:
+    name = str(facts["policy"])
+    table = OTHER_TABLES.get(name) or policy_changes.approval_table(
+        name.removeprefix(policies.PREFIX)
+    )
     try:
         with transaction.atomic(durable=True):
-            return policy_changes.propose_policy(
+            return policy_changes.propose_table(
+                table=table,
                 book=book,
-                kind=str(facts["policy"]).removeprefix(policies.PREFIX),
                 rules=facts["rules"],
                 reason=reason,
                 actor=actor,

@@ -25,6 +25,7 @@ CROSS JOIN LATERAL (SELECT id FROM payments_payment
   WHERE book_id = w.book_id AND account_id = w.account_id AND provider_ref = w.provider_ref
   LIMIT 1) AS p
 """
+METHOD_CHARS_MAX = 32
 FINAL = (Payment.State.CAPTURED, Payment.State.FAILED, Payment.State.CANCELED)
 
 
@@ -87,6 +88,7 @@ def _create(batch: Batch, work: EventWork) -> None:
         captured_minor=amount.minor if captured else 0,
         fee_minor=said.fee.minor if said.fee else 0,
         platform_fee_minor=said.platform_fee.minor if said.platform_fee else 0,
+        method=(said.method or "")[:METHOD_CHARS_MAX],
         failure_code=said.failure_code or "",
         captured_at=work.occurred_at if captured else None,
         created_at=batch.now,

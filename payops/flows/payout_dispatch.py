@@ -49,7 +49,7 @@ def dispatch(batch: list[Message], now: datetime) -> None:
         return
     payout = whole.get(pk=payout_id)
     outcome = _submit(payout, call) if call.operation == "submit" else _find(payout, call)
-    calls.tell(payout.account, outcome)
+    calls.tell(payout.account, outcome, subject=payout.public_id)
     _record(payout_id, call, outcome, clock.utc_now())
 
 

@@ -46,6 +46,7 @@ def process(events: list[ProviderEvent], now: datetime) -> None:
         _apply(batch, work, known)
     _apply_released(batch, works, known)
     batch.flush()
+    known.verdicts.write()
     if parked_before:
         _append_repeats(_repeats_of(parked_before), now)
 
@@ -140,14 +141,16 @@ def _apply(batch: Batch, work: EventWork, known: Known) -> None:
     """In its turn, believed, applied; what the provider said after a long wait opens the way."""
     event, late = work.event, known.verdicts.deadline(work.event)
     proved = known.verdicts.proved(event)
-    gap = None if proved else known.sequences.gap(work)
+    # After the deadline, what the provider cannot be asked about has waited long enough.
+    waited = late is not None and not verification.can_ask(work.account, work.said)
+    gap = None if proved or waited else known.sequences.gap(work)
     first = len(batch.case_works)
     if gap is not None:
         work.park(*gap)
     elif verification.lets_pass(batch, work, known.verdicts):
         _apply_kind(batch, work, proved)
         told = known.verdicts.policy(event)
-        if told is not None and told.verdict == verification.Verdict.AGREES:
+        if told is not None:
             verification.confirm(batch, work, told, first)
     if event.state == ProviderEvent.State.PARKED and late is not None:
         verification.tell_overdue(batch, work, late)
@@ -163,7 +166,8 @@ def _apply_kind(batch: Batch, work: EventWork, proved: frozenset[str]) -> None:
         payment_events.apply(batch, work)
     else:
         why = NOT_OURS if kind.startswith("settlement.") else NO_MEANING
-        work.ignore(work.said.reason or f"{kind}: {why}", reprocessable=kind != "ignored")
+        reason = work.said.reason.replace("_", " ") or f"{kind}: {why}"
+        work.ignore(reason, reprocessable=kind != "ignored")
 
 
 def _events_of(deliveries: Iterable[Delivery]) -> dict[tuple[UUID, str], ProviderEvent]:

@@ -40,7 +40,7 @@ def fetch_state(*, account: ProviderAccount, said: NormalizedEvent) -> StateLook
     """The object an event is about, as the provider shows it now. Raises Postpone."""
     calls.take_turn(account)
     found = registry.calls(account.provider).fetch_state(said=said, **_address(account))
-    _tell(account, found.reason if isinstance(found, NoAnswer) else "")
+    _tell(account, found.reason if isinstance(found, NoAnswer) else "", said.provider_ref)
     return found
 
 
@@ -50,7 +50,7 @@ def fetch_payout(*, account: ProviderAccount, provider_ref: str) -> PayoutLookup
     found = registry.calls(account.provider).fetch_payout(
         provider_ref=provider_ref, **_address(account)
     )
-    _tell(account, found.reason if isinstance(found, NoAnswer) else "")
+    _tell(account, found.reason if isinstance(found, NoAnswer) else "", provider_ref)
     return found
 
 
@@ -60,7 +60,7 @@ def list_events(*, account: ProviderAccount, created_after: Any, cursor: str | N
     page = registry.calls(account.provider).list_events(
         created_after=created_after, cursor=cursor, **_address(account)
     )
-    _tell(account, page.error or "")
+    _tell(account, page.error or "", "list of events")
     return page
 
 
@@ -76,6 +76,7 @@ def _address(account: ProviderAccount) -> dict[str, Any]:
     }
 
 
-def _tell(account: ProviderAccount, reason: str) -> None:
+def _tell(account: ProviderAccount, reason: str, subject: str) -> None:
     silent = reason in SILENT or reason.endswith(SILENT_ENDS) or reason.startswith(SILENT_STARTS)
-    call_gate.report(account=account, answered=not silent, error=reason, now=clock.utc_now())
+    now = clock.utc_now()
+    call_gate.report(account=account, answered=not silent, error=reason, subject=subject, now=now)

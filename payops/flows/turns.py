@@ -22,6 +22,9 @@ OUTBOX = outbox.outbox_queue()
 QUEUES = (INBOX, OUTBOX)
 BATCH_S: Mapping[str, float] = {"high": 0.1, "standard": 0.1, "bulk": 0.25}
 OTHER_BATCH_S = 0.5
+# Rows that wait for somebody else's answer are claimed a few at a time: one silent provider must
+# not keep a worker's whole batch of others waiting.
+CALLS_AT_ONCE = 4
 # The longest a high event waits for a worker that helps out.
 HELP_S = 0.15
 
@@ -38,6 +41,8 @@ class Turn:
 def order_of(lane: str) -> tuple[Turn, ...]:
     """What the worker of a lane looks at before each batch, first things first."""
     own = Turn(lane, QUEUES, Pace(batch_s=BATCH_S.get(lane, OTHER_BATCH_S)))
+    if lane == "calls":
+        own.pace.size = CALLS_AT_ONCE
     if lane == "high":
         return (own, Turn("bulk", (INBOX,), Pace(batch_s=HELP_S)))
     if lane == "bulk":

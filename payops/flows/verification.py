@@ -2,7 +2,8 @@
 
 Owns the table of what moves money, the judgement of an answer and what follows from a verdict: the
 event goes on, or a case shows both sides and nothing is applied. Reads verdicts, never asks (see
-`verify_event`). Without a verdict nothing is believed. Serves WH-10, WH-15, F4.
+`verify_event`). Without a verdict nothing is believed; where the provider shows no such object at
+all, the verdict says so and the signature stands alone. Serves WH-10, WH-15, F4.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from payops.cases.models import CaseEntry
 from payops.cases.services import Finding, Line
 from payops.core import clock, rates
 from payops.core.messages import News
-from payops.core.models import Book
-from payops.flows.batch import Batch, CaseWork, EventWork
+from payops.core.models import Book, ProviderAccount
+from payops.flows.batch import OUTCOME_MAX, Batch, CaseWork, EventWork
+from payops.psp import registry
 from payops.psp.base import NoAnswer, NormalizedEvent, NotFound, StateLookup
 from payops.webhooks.models import ProviderEvent, Verification
 from payops.webhooks.services import verify_key
@@ -40,6 +42,12 @@ MOVES_MONEY = frozenset(
     }
 )
 CONFIRMED = "confirmed by the provider"
+NOT_OFFERED = "the provider offers no way to ask; its signature stands alone"
+# Answers that settle nothing although the provider gave them.
+HIDING = {
+    "failed_hides_paid": "it is failed there, which does not show whether it was paid before",
+    "failed_hides_in_transit": "it is failed there, which does not show whether it was sent before",
+}
 TITLE_CHARS_MAX = 200
 FINGERPRINT_CHARS_MAX = 120
 WORDS_CHARS_MAX = 400
@@ -62,7 +70,8 @@ class Judgement:
 def judge(*, said: NormalizedEvent, found: StateLookup) -> Judgement:
     """Both figures and both states side by side; only the same on every count agrees."""
     if isinstance(found, NoAnswer):
-        return Judgement(Verdict.UNANSWERED, f"no answer: {found.reason}"[:WORDS_CHARS_MAX], True)
+        words = HIDING.get(found.reason, found.reason)
+        return Judgement(Verdict.UNANSWERED, f"no answer: {words}"[:WORDS_CHARS_MAX], True)
     if isinstance(found, NotFound):
         words = f"the event is about {said.provider_ref}; the provider has no {found.searched}"
         return Judgement(Verdict.ABSENT, words[:WORDS_CHARS_MAX], True)
@@ -91,11 +100,17 @@ def judge(*, said: NormalizedEvent, found: StateLookup) -> Judgement:
     )
 
 
+def can_ask(account: ProviderAccount, said: NormalizedEvent) -> bool:
+    """Whether the provider shows the object of such an event at all."""
+    return said.kind in registry.calls(account.provider).askable
+
+
 class Verdicts:
     """What the provider said of the events of a batch; a redrive makes older answers void."""
 
     def __init__(self, events: Sequence[ProviderEvent]) -> None:
         self._rows: dict[tuple[UUID, str], Verification] = {}
+        self._new: list[Verification] = []
         seen = {event.pk: event for event in events if event.outcome}
         if not seen:
             return
@@ -114,6 +129,29 @@ class Verdicts:
 
     def deadline(self, event: ProviderEvent) -> Verification | None:
         return self._rows.get((event.pk, DEADLINE))
+
+    def stands_alone(self, work: EventWork, now: datetime) -> Verification:
+        """The verdict on an event nobody can be asked about; it is written with the batch."""
+        event = work.event
+        known = self._rows.get((event.pk, POLICY))
+        if known is not None:
+            return known
+        row = Verification(
+            book=work.account.book,
+            event=event,
+            cause=POLICY,
+            verdict=Verdict.UNANSWERED,
+            words=NOT_OFFERED,
+            asked_at=now,
+            created_at=now,
+        )
+        self._rows[event.pk, POLICY] = row
+        self._new.append(row)
+        return row
+
+    def write(self) -> None:
+        if self._new:
+            Verification.objects.bulk_create(self._new)
 
     def proved(self, event: ProviderEvent) -> frozenset[str]:
         """Kinds the provider proved when it was asked about an event that waited too long."""
@@ -152,6 +190,9 @@ def lets_pass(batch: Batch, work: EventWork, verdicts: Verdicts) -> bool:
     told = verdicts.policy(work.event)
     if told is not None and told.verdict == Verdict.AGREES:
         return True
+    if not can_ask(work.account, work.said):
+        verdicts.stands_alone(work, batch.now)
+        return True
     if told is None or told.verdict == Verdict.UNANSWERED:
         _wait(batch, work, told)
         return False
@@ -164,9 +205,12 @@ def lets_pass(batch: Batch, work: EventWork, verdicts: Verdicts) -> bool:
 def confirm(batch: Batch, work: EventWork, told: Verification, first: int) -> None:
     """Say on what the event was believed: in its outcome and on the timelines it came to."""
     event = work.event
-    if event.state != ProviderEvent.State.PROCESSED or CONFIRMED in event.outcome:
+    if told.verdict != Verdict.AGREES and can_ask(work.account, work.said):
         return
-    event.outcome = f"{event.outcome}; {CONFIRMED}"
+    believed = CONFIRMED if told.verdict == Verdict.AGREES else NOT_OFFERED
+    if event.state != ProviderEvent.State.PROCESSED or believed in event.outcome:
+        return
+    event.outcome = f"{event.outcome}; {believed}"[:OUTCOME_MAX]
     line = Line("verified", f"verified:{event.public_id}", told.words, event.public_id)
     for case_work in batch.case_works[first:]:
         case_work.lines.append(line)
@@ -179,7 +223,7 @@ def tell_overdue(batch: Batch, work: EventWork, told: Verification) -> None:
     payout ours), and then it has to be applied. Its case is told of it once.
     """
     if told.verdict == Verdict.UNANSWERED:
-        found = _unanswered(batch, work)
+        found = _unanswered(batch, work, told)
     elif told.verdict == Verdict.AGREES and work.event.pk not in batch.payout_keys:
         found = _unknown(batch, work, told)
     else:
@@ -193,7 +237,7 @@ def _wait(batch: Batch, work: EventWork, told: Verification | None) -> None:
     why = f"the policy of {work.account} is to ask the provider first; waits for its answer"
     if told is not None:
         why = f"{why} since {event.created_at:%Y-%m-%d %H:%M} UTC: {told.words}"
-        found = _unanswered(batch, work)
+        found = _unanswered(batch, work, told)
         if not _was_told(found):
             batch.case_works.append(found)
     work.park(verify_key(event), why, _subject_of(batch, work))
@@ -213,12 +257,12 @@ def _unknown(batch: Batch, work: EventWork, told: Verification) -> CaseWork:
     return CaseWork(found, [_line(work, "unknown", words, told)])
 
 
-def _unanswered(batch: Batch, work: EventWork) -> CaseWork:
+def _unanswered(batch: Batch, work: EventWork, told: Verification) -> CaseWork:
     """One case for the account, with a line for each event that waits."""
     words = f"{work.account} does not answer whether its events are true"
     found = _finding(batch, work, "verification_unanswered", work.account.address, words)
     text = f"{work.event.type} {work.event.provider_event_id} waits unverified; nothing is applied"
-    return CaseWork(found, [_line(work, "unanswered", text, None)])
+    return CaseWork(found, [_line(work, "unanswered", f"{text} ({told.words})", None)])
 
 
 def _finding(batch: Batch, work: EventWork, rule: str, fingerprint: str, words: str) -> Finding:

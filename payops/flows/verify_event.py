@@ -17,7 +17,16 @@ from payops.core.actors import service
 from payops.core.models import Message
 from payops.core.queues import Postpone, StructuralMismatch
 from payops.flows import questions
-from payops.flows.verification import DEADLINE, Judgement, Verdict, judge, last_redrive, question
+from payops.flows.verification import (
+    DEADLINE,
+    NOT_OFFERED,
+    Judgement,
+    Verdict,
+    can_ask,
+    judge,
+    last_redrive,
+    question,
+)
 from payops.psp import registry
 from payops.psp.base import EventRefused, NormalizedEvent
 from payops.webhooks import services as inbox
@@ -44,6 +53,9 @@ def ask(batch: list[Message], now: datetime) -> None:
     if event.state != ProviderEvent.State.PARKED:
         return
     said = _said(event)
+    if not can_ask(event.account, said):
+        _record(event, message, Judgement(Verdict.UNANSWERED, NOT_OFFERED), clock.utc_now())
+        return
     try:
         found = questions.fetch_state(account=event.account, said=said)
     except Postpone:

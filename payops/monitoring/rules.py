@@ -165,4 +165,11 @@ RULES = (
 )
 RULE = {rule.key: rule for rule in RULES}
 # How long the oldest row of a lane may be ready without a worker having taken it.
-LANE_LIMIT_S = {"high": 60, "calls": 600, "standard": 180, "bulk": 1800, "housekeeping": 300}
+LANE_LIMIT_S = {
+    "high": 60,
+    "calls": 600,
+    "outside": 600,
+    "standard": 180,
+    "bulk": 1800,
+    "housekeeping": 300,
+}

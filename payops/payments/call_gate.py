@@ -29,16 +29,23 @@ ERROR_CHARS_MAX = 240
 State = CallGate.State
 
 
-def admit(*, account: ProviderAccount, now: datetime, waiting: int = 0) -> datetime | None:
+def admit(
+    *,
+    account: ProviderAccount,
+    now: datetime,
+    waiting: int = 0,
+    each: timedelta = timedelta(0),
+) -> datetime | None:
     """None: one call may leave now. Otherwise the time before which this caller must not ask.
 
-    `waiting` is how many others wait for the same account; when the provider does not answer, they
-    are spread over the time that the cap needs for them all.
+    `waiting` is how many others wait for the same account, `each` how long one call keeps a worker.
+    When the provider does not answer, they are spread so that they come back no faster than the cap
+    lets them through and a worker can serve them: calls to other providers find room between them.
     """
     with transaction.atomic(durable=True):
         gate = _locked(account, now)
         if gate.state != State.CLOSED:
-            return _admit_probe(gate, account, now, waiting)
+            return _admit_probe(gate, now, _spread(account, waiting, each))
         _refill(gate, account, now)
         if gate.tokens_milli >= CALL_MILLI:
             gate.tokens_milli -= CALL_MILLI
@@ -56,10 +63,13 @@ def report(
     now: datetime,
     error: str = "",
     retry_after_s: int = 0,
+    subject: str = "",
 ) -> None:
     """What came of a call that was admitted; an answer that refuses is an answer.
 
-    `retry_after_s`: the provider asked for a pause, and gets it.
+    `retry_after_s`: the provider asked for a pause, and gets it. `subject` is what the call was
+    about: one object that the provider cannot answer for, asked again and again, counts once and
+    never holds up the others.
     """
     with transaction.atomic(durable=True):
         gate = _locked(account, now)
@@ -68,11 +78,13 @@ def report(
             _open(gate, now, timedelta(seconds=retry_after_s), error or "asked to slow down")
         elif answered:
             gate.failures, gate.opened_at, gate.probe_at = 0, None, None
+            gate.last_subject = ""
             if was != State.CLOSED:
                 gate.state, gate.tokens_milli, gate.filled_at = State.CLOSED, 0, now
         else:
-            gate.failures += 1
-            gate.last_error = error[:ERROR_CHARS_MAX]
+            same = bool(subject) and subject == gate.last_subject and was == State.CLOSED
+            gate.failures += int(not same)
+            gate.last_error, gate.last_subject = error[:ERROR_CHARS_MAX], subject[:255]
             if was != State.CLOSED or gate.failures >= FAILURES_TO_OPEN:
                 _open(gate, now, _probe_pause(gate), error)
         gate.save()
@@ -101,11 +113,9 @@ def _locked(account: ProviderAccount, now: datetime) -> CallGate:
     return CallGate.objects.select_for_update(no_key=True, of=("self",)).get(account=account)
 
 
-def _admit_probe(
-    gate: CallGate, account: ProviderAccount, now: datetime, waiting: int
-) -> datetime | None:
+def _admit_probe(gate: CallGate, now: datetime, spread: timedelta) -> datetime | None:
     if gate.probe_at is not None and now < gate.probe_at:
-        return gate.probe_at + _spread(account, waiting)
+        return gate.probe_at + spread
     gate.state, gate.probe_at = State.HALF_OPEN, now + PROBE_LOST_AFTER
     gate.save(update_fields=["state", "probe_at"])
     return None
@@ -126,8 +136,10 @@ def _burst(account: ProviderAccount) -> int:
     return max(account.calls_per_s * CALL_MILLI // 4, CALL_MILLI)
 
 
-def _spread(account: ProviderAccount, waiting: int) -> timedelta:
-    over_s = max(1.0, waiting / max(account.calls_per_s, 1))
+def _spread(account: ProviderAccount, waiting: int, each: timedelta) -> timedelta:
+    """Drawn again and again, so half of it on average: hence twice the time they need."""
+    each_s = max(each.total_seconds(), 1 / max(account.calls_per_s, 1))
+    over_s = max(1.0, 2 * waiting * each_s)
     return timedelta(seconds=random.uniform(0.0, over_s))
 
 

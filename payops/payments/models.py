@@ -429,3 +429,4 @@ class CallGate(Record):
     opened_at = models.DateTimeField(null=True, blank=True)
     probe_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=240, blank=True, default="")
+    last_subject = models.CharField(max_length=255, blank=True, default="")

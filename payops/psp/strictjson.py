@@ -14,6 +14,7 @@ from typing import Any
 from payops.psp.base import LIMITS, EventRefused
 
 _BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+WORD = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _RISKY_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
@@ -54,6 +55,11 @@ def id_or_none(value: object) -> str | None:
     if not isinstance(value, str) or not 0 < len(value) <= LIMITS.id_chars_max:
         return None
     return value if value.isascii() and value.isprintable() and " " not in value else None
+
+
+def word_or_none(value: object) -> str | None:
+    """A short word of a closed kind, such as a payment method; anything else is None."""
+    return value if isinstance(value, str) and WORD.fullmatch(value) else None
 
 
 def int_or_none(value: object) -> int | None:

@@ -126,7 +126,7 @@ def item(
         "eventDate": instant(at),
         "merchantAccountCode": merchant,
         "merchantReference": reference,
-        "paymentMethod": "visa",
+        "paymentMethod": payment.get("method", "visa"),
         "pspReference": psp_reference,
         "reason": reason,
         "success": "true" if success else "false",

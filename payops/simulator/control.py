@@ -201,6 +201,7 @@ def _payment(db: Database, act: Act) -> dict[str, Any]:
         fee=whole(params, "fee", default=0, high=amount),
         platform_fee=whole(params, "platform_fee", default=0, high=amount),
         status=text(params, "status", default="succeeded", pattern="succeeded|failed"),
+        method=text(params, "method", default=""),
     )
     record, event = payment_open(
         act.world,
@@ -299,7 +300,9 @@ def _spread(params: Params) -> Spread:
 _PAYOUT = r"/payouts/(?P<name>[^/]{1,240})"
 _FAULT = "match fault times delay_s delta booked moves_money provider operation reference"
 _SWITCHES = f"{' '.join(DELIVERY_SWITCHES)} order seed retry_now"
-_PAYMENT = f"provider reference seller amount currency fee platform_fee status split {_SPREAD}"
+_PAYMENT = (
+    f"provider reference seller amount currency fee platform_fee status method split {_SPREAD}"
+)
 _FAIL = f"failure_code event delay_s repeat {_SPREAD}"
 # The buttons of one form on the page share their fields, so acts without options accept them.
 _IGNORED = f"failure_code event {_SPREAD}"

@@ -138,8 +138,9 @@ def payout_fail(world: World, db: Database, *, record: Record, failure: Failure)
     event = failure.event or next(iter(habits.failures))
     becomes, wire = habits.failures[event]
     told_as = habits.failure_type(event)
+    word = {"wire_status": wire} if wire or record.body.get("wire_status") else {}
     if record.body["status"] == becomes and failure.repeat:
-        _change(world, db, record, {})
+        _change(world, db, record, word)
         return event_add(world, db, record=record, type=told_as, spread=failure.spread)
     _require(record, *OPEN, "paid", act=becomes)
     changes: dict[str, Any] = {
@@ -147,8 +148,7 @@ def payout_fail(world: World, db: Database, *, record: Record, failure: Failure)
         "failure_code": habits.code(failure.code),
         "failure_message": FAILURES.get(failure.code, "The bank returned this payout."),
     }
-    if wire:
-        changes["wire_status"] = wire
+    changes |= word
     was_paid = record.body["status"] == "paid"
     if habits.late_failure_returns_money or not was_paid:
         kind = "payout_failure" if becomes == FAILED else "payout_reversal"
@@ -178,11 +178,15 @@ def payout_reverse(world: World, db: Database, *, record: Record, spread: Spread
     _require(record, "paid", *late, act="reversed")
     if record.body.get("reversed_by") or (late and movement_is_back(db, object_id=record.id)):
         raise Refused(409, f"{record.id} is reversed already.", code="already_reversed")
-    type, changes = HABITS[record.provider].reversed, {"status": "reversed"}
+    type = HABITS[record.provider].reversed
+    changes: dict[str, Any] = {"status": "reversed"}
     if record.provider == STRIPE:
         changes = {"reversed_by": _counter_payout(world, db, record)}
+    elif record.provider == PAYPAL:
+        # An older error would read as if nobody had ever claimed the money.
+        changes |= {"failure_code": None, "failure_message": None}
     _move(db, record, kind="payout_reversal", direction="in", key=None, at=world.clock())
-    previous = _change(world, db, record, dict(changes), movement=record.body["amount"])
+    previous = _change(world, db, record, changes, movement=record.body["amount"])
     return event_add(world, db, record=record, type=type, previous=previous, spread=spread)
 
 
@@ -327,8 +331,11 @@ def _change(
 
     Adyen numbers and lists each, with what it books in the balance (`movement`).
     """
-    previous = {name: record.body.get(name) for name in changes}
     body = record.body
+    if "status" in changes and body.get("wire_status"):
+        # The provider's own word was for the state that is left now.
+        changes = {"wire_status": None, **changes}
+    previous = {name: body.get(name) for name in changes}
     body.update(changes)
     if record.provider in (ADYEN, PAYPAL):
         body["updated"] = int(world.clock())

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from payops.simulator import delivery, faults, outages, witness
-from payops.simulator.config import COPIES_MAX, PAYPAL, PROVIDERS
+from payops.simulator.config import COPIES_MAX, PAYPAL, PROVIDERS, STANDARD
 from payops.simulator.habits import HABITS
 from payops.simulator.lifecycle import FAILURES, OPEN
 from payops.simulator.money import iso_exponent
+from payops.simulator.payments import METHODS
 from payops.simulator.store import Database, Record, objects_select
 from payops.simulator.wire import Refused, Request, Response, form_params, text, whole
 from payops.simulator.witness import Act
@@ -20,6 +21,7 @@ from payops.simulator.world import World
 
 PAYOUT_ROWS = 20
 DELIVERY_ROWS = 30
+OPTION_WORDS = {"*": "any", "": "the usual"}
 FILES = {"/simulator.css": "text/css; charset=utf-8", "/icon.svg": "image/svg+xml"}
 NOTICES = {
     "failed": "Payout failed; the event is on its way.",
@@ -302,6 +304,7 @@ def _payment_form(world: World) -> str:
         '<section aria-labelledby="payment"><h2 id="payment">Let a buyer pay</h2>'
         '<form class="line" method="post" action="/control/payments">'
         f"{_select('Provider', 'provider', tuple(world.config.endpoints))}{fields}"
+        f"{_select('Paid by', 'method', ('', *METHODS[STANDARD]))}"
         "<button>Create the payment</button></form></section>"
     )
 
@@ -342,7 +345,7 @@ def _reset_form() -> str:
 
 def _select(label: str, name: str, options: tuple[str, ...]) -> str:
     choices = "".join(
-        f'<option value="{option}">{"any" if option == "*" else option}</option>'
+        f'<option value="{option}">{OPTION_WORDS.get(option, option)}</option>'
         for option in options
     )
     return f'<label>{label} <select name="{name}">{choices}</select></label>'

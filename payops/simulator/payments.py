@@ -26,6 +26,13 @@ from payops.simulator.wire import Refused
 from payops.simulator.world import World
 
 SUCCEEDED, FAILED = "succeeded", "failed"
+# How buyers can pay at each provider, the usual way first, and its word for it.
+METHODS: Mapping[str, Mapping[str, str]] = {
+    STRIPE: {name: name for name in ("card", "sepa_debit", "ideal", "paypal")},
+    ADYEN: {"card": "visa", "sepa_debit": "sepadirectdebit", "ideal": "ideal", "paypal": "paypal"},
+    PAYPAL: {"paypal": "paypal", "card": "card", "ideal": "ideal"},
+    STANDARD: {name: name for name in ("card", "sepa_debit", "ideal", "paypal")},
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,16 @@ class Payment:
     fee: int
     platform_fee: int
     status: str = SUCCEEDED
+    method: str = ""
+
+    @property
+    def told_method(self) -> str:
+        """The method in its provider's word; without one it is the provider's usual."""
+        words = METHODS[self.provider]
+        if self.method and self.method not in words:
+            text = f"method must be one of {', '.join(words)} at {self.provider}."
+            raise Refused(400, text, code="parameter_invalid", param="method")
+        return words[self.method] if self.method else next(iter(words.values()))
 
 
 def payment_open(
@@ -137,7 +154,8 @@ def _tell(
 
 
 def _charge(payment: Payment, created: int) -> dict[str, Any]:
-    paid = payment.status == SUCCEEDED
+    paid, method = payment.status == SUCCEEDED, payment.told_method
+    details = {"brand": "visa"} if method == "card" else {}
     return {
         "id": new_id("ch_sim", size=20),
         "object": "charge",
@@ -161,7 +179,7 @@ def _charge(payment: Payment, created: int) -> dict[str, Any]:
         },
         "paid": paid,
         "payment_intent": None,
-        "payment_method_details": {"card": {"brand": "visa"}, "type": "card"},
+        "payment_method_details": {method: details, "type": method},
         "refunded": False,
         "status": payment.status,
     }
@@ -178,7 +196,7 @@ def _payment(payment: Payment, created: int) -> dict[str, Any]:
         "fee": payment.fee,
         "platform_fee": payment.platform_fee,
         "seller": payment.seller,
-        "method": "card",
+        "method": payment.told_method,
         "created": created,
     }
 
@@ -209,6 +227,7 @@ def _neutral(payment: Payment, created: int) -> dict[str, Any]:
         "seller": payment.seller,
         "fee": payment.fee,
         "platform_fee": payment.platform_fee,
+        "method": payment.told_method,
         "refunded": 0,
         "created": created,
         "updated": created,

@@ -32,7 +32,7 @@ ERRORS = {
     "declined": "RISK_DECLINE",
     "insufficient_funds": "INSUFFICIENT_FUNDS",
     "invalid_currency": "CURRENCY_NOT_SUPPORTED_FOR_RECEIVER",
-    "no_account": "RECEIVER_UNREGISTERED",
+    "no_account": "RECEIVER_ACCOUNT_INVALID",
 }
 ENDED = ("paid", "failed", "reversed", "canceled")
 _RESOURCES = (
@@ -131,6 +131,7 @@ def capture_shown(body: dict[str, Any], *, base: str) -> dict[str, Any]:
         "final_capture": True,
         "invoice_id": body["reference"],
         "payee": {"merchant_id": body["seller"]},
+        "payment_source": {body.get("method", "paypal"): {}},
         "seller_protection": {"status": "ELIGIBLE"},
         "seller_receivable_breakdown": {
             "gross_amount": _money(body["amount"], currency),

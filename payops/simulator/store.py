@@ -96,6 +96,7 @@ class Store:
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
+        self._connection.create_function("named", 2, _named, deterministic=True)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self.epoch = 0
@@ -190,14 +191,19 @@ def objects_select(
 
 
 def payout_find(db: Database, *, name: str) -> Record | None:
-    """The newest payout known by this provider id, reference or merchant reference."""
-    found = objects_select(
-        db,
-        where="kind = 'payout' AND (id = ? OR reference = ? OR merchant_reference = ?)",
-        values=(name, name, name),
-        limit=1,
-    )
-    return found[0] if found else None
+    """The newest payout known by this provider id, reference or merchant reference.
+
+    Where none has exactly that name, the merchant's reference may stand in a sentence or without
+    its signs: P-10477 also finds "P10477" and "Payout P-10477".
+    """
+    for where, values in (
+        ("(id = ? OR reference = ? OR merchant_reference = ?)", (name, name, name)),
+        ("named(merchant_reference, ?)", (name,)),
+    ):
+        found = objects_select(db, where=f"kind = 'payout' AND {where}", values=values, limit=1)
+        if found:
+            return found[0]
+    return None
 
 
 def movement_add(
@@ -252,6 +258,16 @@ def setting_put(db: Database, name: str, value: Any) -> None:
         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (name, json.dumps(value)),
     )
+
+
+def _named(text: str | None, name: str) -> bool:
+    """A word of the text is this name, signs and capitals aside."""
+    wanted = _plain(name)
+    return bool(wanted) and any(_plain(word) == wanted for word in (text or "").split())
+
+
+def _plain(word: str) -> str:
+    return "".join(sign for sign in word if sign.isalnum()).casefold()
 
 
 def _create(db: Database) -> None:

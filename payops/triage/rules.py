@@ -1,7 +1,8 @@
 """The rules engine of advice: a summary, a likely cause, a next step, as text (AI-1, AI-9, D1).
 
-Reads a case and writes a Recommendation with its version and the hash of its input. Decides
-nothing, prefills nothing and is read by no executing code; switch it off and nothing changes.
+Reads a case and writes a Recommendation with its version and the hash of its input; where a model
+is configured as well, news goes out that it may be asked. Decides nothing, prefills nothing and is
+read by no executing code; switch it off and nothing changes.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from django.db.models import Q
 from payops.cases import advice
 from payops.cases.models import Case
 from payops.cases.rules import CASE_RULES
-from payops.core import ids
+from payops.core import ids, messages
+from payops.core.messages import News
 from payops.core.models import Message
 from payops.core.money import Money
 from payops.payments.models import Payout
 from payops.webhooks.models import Delivery, ProviderEvent
 
 ENGINE = "rules"
-VERSION = "2"
+VERSION = "3"
 PAYOUT_FAILURE = "payout_failure"
 
 CAUSES = {
@@ -40,15 +42,19 @@ NEXT_STEPS = {
     "compliance": "propose “Escalate to compliance and treasury”",
     "": "read the timeline and compare with the provider's console",
 }
+SUGGESTS = {"retryable": "reissue", "new_details": "request_details", "compliance": "escalate"}
+ASK = "advice.ask"
+# With a model the rules speak first, so that there is advice while it is slow, dear or away.
+WITH_RULES = (ENGINE, "model")
 
 
 def advise(batch: list[Message], now: datetime) -> None:
     """Write advice for newly opened cases; with advice switched off, write nothing."""
-    if settings.PAYOPS_ADVICE != ENGINE:
+    if settings.PAYOPS_ADVICE not in WITH_RULES:
         return
     for message in batch:
         case = Case.objects.get(pk=ids.parse(message.payload["case_id"], "cs")[1])
-        facts = _facts(case)
+        facts = facts_of(case)
         advice.write(
             case=case,
             engine=ENGINE,
@@ -58,11 +64,15 @@ def advise(batch: list[Message], now: datetime) -> None:
             summary=_summary(facts),
             likely_cause=_likely_cause(facts),
             next_step=_next_step(facts),
+            suggests=_suggests(facts),
             now=now,
         )
+        if settings.PAYOPS_ADVICE != ENGINE:
+            news = News(case.book, ASK, case.public_id, {"case_id": case.public_id})
+            messages.send([news], now=now)
 
 
-def _facts(case: Case) -> dict[str, Any]:
+def facts_of(case: Case) -> dict[str, Any]:
     entries = list(
         case.entries.order_by("created_at", "pk").values_list("kind", "text", "refers_to")[:50]
     )
@@ -140,3 +150,7 @@ def _next_step(facts: dict[str, Any]) -> str:
     if facts["rule"] == PAYOUT_FAILURE:
         return NEXT_STEPS.get(facts["disposition"], NEXT_STEPS[""])
     return CASE_RULES[facts["rule"]].next_step
+
+
+def _suggests(facts: dict[str, Any]) -> str:
+    return SUGGESTS.get(facts["disposition"], "") if facts["rule"] == PAYOUT_FAILURE else ""

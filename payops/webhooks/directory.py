@@ -1,9 +1,9 @@
-"""What the webhook edge knows by heart: accounts, secrets, allowlists, the data key of the day.
+"""What the webhook edge knows by heart: accounts, secrets, allowlists, lanes, the day's data key.
 
 Owns a copy per process that is at most TTL_S old. A miss (unknown account, no secret matches) may
 refresh it early, at most once per MISS_REFRESH_S, so that a new account, a rotated secret or a new
 address on an allowlist works at once while a flood of bad requests costs no queries. Serves WH-2,
-WH-3 and SE-1.
+WH-3, WH-23 and SE-1.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from django.db import connection
 from payops.core import clock, crypto
 from payops.core.models import Book, DataKey, ProviderAccount
 from payops.psp import registry
-from payops.psp.base import AccountFacts, SecretValue, WebhookAdapter
+from payops.psp.base import AccountFacts, Lane, SecretValue, WebhookAdapter, WebhookItem
 from payops.webhooks import allowlist, trust
 from payops.webhooks.allowlist import Allowlist
+from payops.webhooks.lane_table import lane_reader
+from payops.webhooks.lanes import LaneRules, lane_of
 from payops.webhooks.secrets import LiveSecret, usable_secrets
 
 TTL_S = 5.0
@@ -40,6 +42,7 @@ class Endpoint:
     facts: AccountFacts
     adapter: WebhookAdapter
     secrets: tuple[LiveSecret, ...]
+    lanes: LaneRules
     allowlist_mode: str = allowlist.OFF
     allowlist: Allowlist = allowlist.NOBODY
 
@@ -49,6 +52,10 @@ class Endpoint:
     def allows(self, address: str | None) -> bool | None:
         """The verdict that a receipt keeps; None: there is no list to hold the address against."""
         return self.allowlist.verdict(mode=self.allowlist_mode, address=address)
+
+    def lane_of(self, item: WebhookItem) -> Lane:
+        """Where a new event waits; one that is stored keeps the lane it has."""
+        return lane_of(item, self.lanes, account=self.address)
 
     def decides_as(self, other: Endpoint) -> bool:
         """Whether a body would be judged by the same secrets and the same list."""
@@ -123,10 +130,13 @@ def _mend_connection() -> None:
 def _load(now: datetime) -> dict[tuple[str, str], Endpoint]:
     secrets = usable_secrets(now=now)
     allowlists = allowlist.compiled()
+    lanes: dict[UUID, LaneRules] = {}
     endpoints = {}
     for account in ProviderAccount.objects.select_related("book"):
         if account.provider not in registry.PROVIDERS:
             continue
+        if account.book_id not in lanes:
+            lanes[account.book_id] = lane_reader()(account.book, now)
         endpoints[account.provider, account.slug] = Endpoint(
             account_id=account.pk,
             book=account.book,
@@ -141,6 +151,7 @@ def _load(now: datetime) -> dict[tuple[str, str], Endpoint]:
             ),
             adapter=registry.adapter(account.provider),
             secrets=secrets.get(account.pk, ()),
+            lanes=lanes[account.book_id],
             allowlist_mode=account.allowlist_mode,
             allowlist=allowlists.get(account.pk, allowlist.NOBODY),
         )

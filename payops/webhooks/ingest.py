@@ -177,10 +177,10 @@ def _rows(
         _key(data_key.pk),
         crypto.seal(data_key, received.raw),
     )
-    return Rows(body, tuple(_item_values(item, parse_error) for item in items))
+    return Rows(body, tuple(_item_values(endpoint, item, parse_error) for item in items))
 
 
-def _item_values(item: WebhookItem, parse_error: str) -> tuple[Value, ...]:
+def _item_values(endpoint: Endpoint, item: WebhookItem, parse_error: str) -> tuple[Value, ...]:
     return (
         _key(ids.uuid7()),
         _key(ids.uuid7()),
@@ -198,7 +198,7 @@ def _item_values(item: WebhookItem, parse_error: str) -> tuple[Value, ...]:
         None if item.sequence is None else b"%d" % item.sequence,
         text(item.request_id or ""),
         text(item.request_idempotency_key or ""),
-        item.lane.encode(),
+        endpoint.lane_of(item).encode(),
         text(parse_error),
     )
 

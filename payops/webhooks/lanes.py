@@ -2,7 +2,8 @@
 
 Owns the shape of the table, its check and the verdict on one item. Pure: whoever holds the active
 version hands it in. The highest lane that a row gives wins; where no row fires, the adapter's
-first guess by type stands. An amount whose worth is unknown counts as large, never as small.
+first guess by type stands. An amount whose worth is unknown counts as large, never as small, and
+never moves an event to a lower lane.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from payops.core.money import Money, MoneyError, check_currency, convert
+from payops.core.money import (
+    MINOR_MAX,
+    Money,
+    MoneyError,
+    check_currency,
+    convert,
+    exponent_of,
+)
 from payops.psp.base import Lane, WebhookItem
 
 NAME = "lanes"
@@ -22,6 +30,9 @@ ROWS_MAX = 50
 NAMES_MAX = 100
 LARGE_FROM = "5000.00"
 PARTS = frozenset({"name", "lane", "types", "currencies", "accounts", "from_minor", "below_minor"})
+HALF = Decimal("0.5")
+# The smallest amount that a row looks at and the smallest above it, in an item's own minor units.
+Edges = tuple[int | None, int | None]
 
 
 class LanesError(ValueError):
@@ -40,10 +51,14 @@ class Row:
     accounts: frozenset[str] = frozenset()
     from_minor: int | None = None
     below_minor: int | None = None
+    by_kind: bool = field(init=False, compare=False)
+    by_amount: bool = field(init=False, compare=False)
 
-    @property
-    def by_amount(self) -> bool:
-        return self.from_minor is not None or self.below_minor is not None
+    def __post_init__(self) -> None:
+        # Kept, not worked out: they are asked for at every item.
+        sized = self.from_minor is not None or self.below_minor is not None
+        object.__setattr__(self, "by_kind", bool(self.types or self.prefixes))
+        object.__setattr__(self, "by_amount", sized)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +68,35 @@ class LaneRules:
     currency: str
     rows: tuple[Row, ...]
     rates: Mapping[str, Decimal] = field(default_factory=dict)
+    version: int = 0
+    _known: dict[str, tuple[Edges, ...]] = field(default_factory=dict, compare=False, repr=False)
 
-    def worth(self, item: WebhookItem) -> int | None:
-        """In minor units of the reporting currency; None when nobody can say."""
-        if item.amount_minor is None or not item.currency:
+    def edges_in(self, currency: str) -> tuple[Edges, ...] | None:
+        """Each row's edges in that currency, worked out once; None when nobody knows a rate."""
+        if not currency:
             return None
-        if item.currency == self.currency:
-            return abs(item.amount_minor)
-        rate = self.rates.get(item.currency)
-        if rate is None:
-            return None
-        try:
-            amount = Money(abs(item.amount_minor), item.currency)
-            return convert(amount, to=self.currency, rate=rate).minor
-        except MoneyError:
-            return None
+        known = self._known.get(currency)
+        if known is None and (currency == self.currency or currency in self.rates):
+            try:
+                known = tuple(
+                    (self._edge(row.from_minor, currency), self._edge(row.below_minor, currency))
+                    for row in self.rows
+                )
+            except MoneyError:
+                return None
+            self._known[currency] = known
+        return known
+
+    def _edge(self, minor: int | None, currency: str) -> int | None:
+        """The smallest amount that is worth at least `minor` of the reporting currency."""
+        if minor is None or currency == self.currency:
+            return minor
+        rate = self.rates[currency]
+        shift = exponent_of(self.currency) - exponent_of(currency)
+        amount = max(0, int((minor - HALF) / (rate * Decimal(10) ** shift)))
+        while convert(Money(amount, currency), to=self.currency, rate=rate).minor < minor:
+            amount += 1
+        return amount
 
 
 def seeded(*, currency: str) -> dict[str, Any]:
@@ -100,9 +129,15 @@ def seeded(*, currency: str) -> dict[str, Any]:
 
 
 def parse(
-    rules: Mapping[str, Any], *, currency: str, rates: Mapping[str, Decimal] | None = None
+    rules: Mapping[str, Any],
+    *,
+    currency: str,
+    rates: Mapping[str, Decimal] | None = None,
+    version: int = 0,
 ) -> LaneRules:
     """Read a stored or proposed table. Raises LanesError before anything can rely on it."""
+    if not isinstance(rules, Mapping) or set(rules) != {"kind", "rows"}:
+        raise LanesError("a table of lanes has a kind and rows, and nothing else")
     if rules.get("kind") != NAME or not isinstance(rules.get("rows"), list):
         raise LanesError(f"a table of lanes has the kind {NAME!r} and a list of rows")
     rows = tuple(_row(row, place) for place, row in enumerate(rules["rows"], start=1))
@@ -110,7 +145,7 @@ def parse(
         raise LanesError(f"{len(rows)} rows; at most {ROWS_MAX} fit")
     if len({row.name for row in rows}) != len(rows):
         raise LanesError("two rows have the same name")
-    return LaneRules(check_currency(currency), rows, rates or {})
+    return LaneRules(check_currency(currency), rows, rates or {}, version)
 
 
 def lane_of(item: WebhookItem, rules: LaneRules, *, account: str = "") -> Lane:
@@ -121,33 +156,29 @@ def lane_of(item: WebhookItem, rules: LaneRules, *, account: str = "") -> Lane:
 def decide(item: WebhookItem, rules: LaneRules, *, account: str = "") -> tuple[Lane, str]:
     """The lane and the name of the row that gave it; "" where the adapter's guess stands."""
     best: Row | None = None
-    worth = rules.worth(item)
-    for row in rules.rows:
+    kind, currency = item.event_type, item.currency or ""
+    edges = rules.edges_in(currency)
+    for place, row in enumerate(rules.rows):
         if best is not None and RANK[best.lane] <= RANK[row.lane]:
             continue
-        if _fires(row, item, worth, account):
+        if row.by_kind and kind not in row.types and not kind.startswith(row.prefixes):
+            continue
+        if row.currencies and currency not in row.currencies:
+            continue
+        if row.accounts and account not in row.accounts:
+            continue
+        if not row.by_amount or _is_sized(row, item, None if edges is None else edges[place]):
             best = row
     return (item.lane, "") if best is None else (best.lane, best.name)
 
 
-def _fires(row: Row, item: WebhookItem, worth: int | None, account: str) -> bool:
-    kind = item.event_type
-    named = row.types or row.prefixes
-    if named and kind not in row.types and not kind.startswith(row.prefixes):
-        return False
-    if row.currencies and (item.currency or "") not in row.currencies:
-        return False
-    if row.accounts and account not in row.accounts:
-        return False
-    if not row.by_amount:
-        return True
+def _is_sized(row: Row, item: WebhookItem, edges: Edges | None) -> bool:
     if item.amount_minor is None:
         return False
-    if worth is None:
-        return row.below_minor is None
-    return (row.from_minor is None or worth >= row.from_minor) and (
-        row.below_minor is None or worth < row.below_minor
-    )
+    if edges is None:
+        return row.below_minor is None and RANK[row.lane] <= RANK[item.lane]
+    (low, top), amount = edges, abs(item.amount_minor)
+    return (low is None or amount >= low) and (top is None or amount < top)
 
 
 def _row(row: Any, place: int) -> Row:
@@ -156,7 +187,7 @@ def _row(row: Any, place: int) -> Row:
     name, lane = row.get("name"), row.get("lane")
     if not isinstance(name, str) or not name.strip():
         raise LanesError(f"row {place} has no name")
-    if lane not in RANK:
+    if not isinstance(lane, str) or lane not in RANK:
         raise LanesError(f"row {name!r} has the lane {lane!r}; there are {', '.join(LANES)}")
     types = _names(row, "types", name)
     read = Row(
@@ -191,4 +222,6 @@ def _edge(row: Mapping[str, Any], part: str, name: str) -> int | None:
     value = row.get(part)
     if value is not None and (type(value) is not int or value <= 0):
         raise LanesError(f"{part} of row {name!r} is {value!r}, not a positive whole number")
+    if value is not None and value > MINOR_MAX:
+        raise LanesError(f"{part} of row {name!r} is {value}, more than the limit of {MINOR_MAX}")
     return value

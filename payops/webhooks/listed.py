@@ -22,6 +22,8 @@ from payops.core.models import DataKey, ProviderAccount
 from payops.core.wake import wake
 from payops.psp.base import WebhookItem
 from payops.webhooks.ingest import TYPE_CHARS_MAX, UNPARSEABLE
+from payops.webhooks.lane_table import lane_reader
+from payops.webhooks.lanes import LaneRules, lane_of
 from payops.webhooks.models import LISTING, Delivery, Payload, ProviderEvent
 
 # The call that listed it is what makes such a receipt believed; nothing was signed or answered.
@@ -74,9 +76,9 @@ def known_keys(*, account: ProviderAccount, keys: set[str]) -> set[str]:
 def store(*, account: ProviderAccount, bodies: Sequence[ListedBody], now: datetime) -> int:
     """Write what is new of them; answers how many events are. The webhook may win the race."""
     assert connection.in_atomic_block, "event, payload and receipt are written together"
-    key = _data_key(account, now)
+    key, rules = _data_key(account, now), lane_reader()(account.book, now)
     events = [
-        (body, item, _event(account, ids.uuid7(), item, body, now))
+        (body, item, _event(account, ids.uuid7(), item, body, rules, now))
         for body in bodies
         for item in body.items
     ]
@@ -103,13 +105,18 @@ def store(*, account: ProviderAccount, bodies: Sequence[ListedBody], now: dateti
         for sha256, body in kept.items()
     )
     Delivery.objects.bulk_create(_receipt(account, *each, now) for each in written)
-    for lane in sorted({item.lane for _, item, _ in written}):
+    for lane in sorted({event.lane for _, _, event in written}):
         transaction.on_commit(partial(wake, lane))
     return len(written)
 
 
 def _event(
-    account: ProviderAccount, key: UUID, item: WebhookItem, body: ListedBody, now: datetime
+    account: ProviderAccount,
+    key: UUID,
+    item: WebhookItem,
+    body: ListedBody,
+    rules: LaneRules,
+    now: datetime,
 ) -> ProviderEvent:
     return ProviderEvent(
         id=key,
@@ -128,7 +135,7 @@ def _event(
         request_idempotency_key=item.request_idempotency_key or "",
         item_index=item.index,
         outcome=body.parse_error,
-        lane=item.lane,
+        lane=lane_of(item, rules, account=account.address),
         due_at=now,
         trace_id=uuid4().hex,
         created_at=now,

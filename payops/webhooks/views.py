@@ -176,7 +176,8 @@ def _store(
         log.error("%s: facts that cannot be stored: %s", received.endpoint.address, error)
         items = (ingest.unparseable(received),)
         stored = _store_once(received, verdict, items, "facts_cannot_be_stored")
-    lanes = {item.lane for item in items if item.verified} if stored.fresh else set()
+    lane_of = received.endpoint.lane_of
+    lanes = {lane_of(item) for item in items if item.verified} if stored.fresh else set()
     return lanes | {ingest.repeated_lane()} if stored.repeated else lanes
 
 

@@ -124,6 +124,12 @@ SCREENS: dict[str, tuple[Screen, ...]] = {
     ),
     "role-revoke": (Screen("ada", "/settings/people/", link="^Revoke "),),
     "policies": (Screen("marco", "/settings/policies/"),),
+    "lanes-propose": (Screen("marco", "/settings/policies/lanes/"),),
+    "connections": (
+        Screen("lena", "/settings/connections/"),
+        Screen("eli", "/settings/connections/"),
+    ),
+    "advice": (Screen("audrey", "/settings/advice/"),),
     "policy-propose": (Screen("marco", "/settings/policies/payout_release/"),),
 }
 # Addresses that only take a form or give a file; none of them is a page to look at.
@@ -148,5 +154,6 @@ ACTS = frozenset(
         "alert-acknowledge",
         "evidence-pack",
         "evidence",
+        "connection-try",
     ]
 )

@@ -45,6 +45,26 @@ def test_everybody_who_reads_the_inbox_reads_the_accounts(as_: Browser, who: str
         assert shows(answer, "Add a new secret") is (who == "eli" and path == PAGE)
 
 
+@pytest.mark.parametrize(
+    ("account", "askable", "unaskable"),
+    [
+        ("standard/demo", "Payouts", "Settlements, payments, refunds, disputes, invoices"),
+        ("adyen/demo", "Payouts", "Settlements, payments, refunds, disputes, invoices"),
+        ("stripe/demo", "Payouts, settlements, payments, refunds, disputes", "Invoices"),
+        ("paypal/demo", "Payouts, payments, refunds, disputes", "Settlements, invoices"),
+    ],
+)
+def test_the_page_says_what_the_provider_can_be_asked_about(
+    as_: Browser, account: str, askable: str, unaskable: str
+) -> None:
+    """WH-15"""
+    answer = as_("eli").get(f"/accounts/{account}/")
+
+    assert shows(answer, f"<dt>Can be asked about</dt><dd>{askable}</dd>")
+    words = "the signature stands alone, and the event says so"
+    assert shows(answer, f"<dt>Not shown by the provider</dt><dd>{unaskable}: {words}</dd>")
+
+
 @pytest.mark.parametrize("who", ["sofia", "ada"])
 def test_others_are_told_what_they_lack(as_: Browser, who: str) -> None:
     assert as_(who).get("/accounts/").status_code == 403

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from payops.commands.management.commands.drill import BOUNDS
 from payops.devstack.datadir import CHECKOUT
 from payops.devstack.drill import verdict
 from payops.devstack.drill.killer import BLOWS, WIPE, plan
@@ -45,6 +46,19 @@ def test_short_drill_loses_nothing_and_doubles_nothing() -> None:
     assert looked_at["money moved = executed intents"] >= 5
     assert looked_at["I4 one journal outcome per movement"] >= 10
     assert told["quiet_s"]["broker losses"] <= 60
+
+
+def test_default_drill_kills_each_process_three_times() -> None:
+    """SC-4: at least forty kills, each kind of process among them."""
+    kills = BOUNDS["kills"][0]
+    planned = plan(seed=5, kills=kills, wipes=2)
+
+    assert kills >= 40
+    assert {planned.count(blow) for blow in BLOWS} == {3}
+    assert {blow.process for blow in BLOWS} == {
+        *("web", "worker-high", "worker-standard", "worker-calls", "worker-housekeeping"),
+        *("scheduler", "database", "broker", "simulator"),
+    }
 
 
 def test_same_seed_strikes_the_same_and_every_kind_comes_before_any_repeats() -> None:

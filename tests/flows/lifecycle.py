@@ -67,14 +67,14 @@ class Teller:
         write, send = {
             "stripe": (self._stripe, builders.post_stripe),
             "standard": (self._standard, builders.post_standard),
-            "adyen": (self._adyen, self._keep),
-            "paypal": (self._paypal, self._keep),
+            "adyen": (self._adyen, self.keep),
+            "paypal": (self._paypal, self.keep),
         }[self.payout.account.provider]
         body = self.bodies.get(word) or write(word)
         self.bodies[word] = body
         assert send(body) == 200, word
 
-    def _keep(self, body: dict[str, Any]) -> int:
+    def keep(self, body: dict[str, Any]) -> int:
         """As the edge does once a signature is checked; signing is another test's matter."""
         account, now, raw = self.payout.account, clock.utc_now(), json.dumps(body).encode()
         endpoint = directory.find(provider=account.provider, slug=account.slug, now=now)

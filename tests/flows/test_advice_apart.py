@@ -100,5 +100,6 @@ def _advise(case: Case, text: str) -> None:
         summary=text,
         likely_cause=text,
         next_step=text,
+        suggests="release",
         now=clock.utc_now(),
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.db import transaction
 
 from ledger.models import JournalEntry
+from payops.cases import services as cases_services
 from payops.cases.models import Case, CaseEntry
+from payops.cases.services import Finding
 from payops.core import clock
 from payops.core.models import AuditEvent, Book
 from payops.flows import payout_exception, tasks
@@ -110,6 +113,48 @@ def test_as_many_failures_as_the_cap_allows_open_single_cases(small_cap: None) -
     fail_at_once(burst)
 
     assert list(Case.objects.values_list("rule", flat=True)) == ["payout_failure"] * CAP
+
+
+def test_two_rules_about_one_payout_in_one_batch_are_two_cases() -> None:
+    """D10: a failure with wrong figures and the true one of the same payout, told together."""
+    payout = paid_payout("1200.00")
+    wrong = builders.payout_object(payout, "failed", amount=119_999, failure_code="declined")
+    true = builders.payout_object(payout, "failed", failure_code="account_closed")
+    for told in (wrong, true):
+        assert post_standard(builders.standard_event("payout.failed", told)) == 200
+
+    drain()
+
+    cases = {case.rule: case for case in Case.objects.all()}
+    assert sorted(cases) == ["payout_failure", "provider_mismatch"]
+    assert {case.fingerprint for case in cases.values()} == {payout.public_id}
+    mismatch = CaseEntry.objects.get(case=cases["provider_mismatch"], kind="mismatch")
+    assert "1,199.99 EUR" in mismatch.text
+    assert not CaseEntry.objects.filter(case=cases["payout_failure"], kind="mismatch").exists()
+    assert cases["payout_failure"].disposition == "new_details"
+    hold = Hold.objects.get(source="protective")
+    assert hold.case_id == cases["payout_failure"].public_id
+
+
+def test_findings_of_one_fingerprint_are_told_apart_by_their_rule() -> None:
+    book = Book.objects.get(is_system=False)
+    findings = [
+        Finding(book, rule, "po_1", "2026-01", "po_1", f"{rule} of po_1")
+        for rule in ("payout_failure", "provider_mismatch", "payout_failure")
+    ]
+
+    with transaction.atomic():
+        opened = cases_services.open_many(findings, actor=actor("lena"), now=clock.utc_now())
+        again = cases_services.open_many(findings, actor=actor("lena"), now=clock.utc_now())
+
+    assert {key[1:]: case.rule for key, case in opened.items()} == {
+        ("payout_failure", "po_1"): "payout_failure",
+        ("provider_mismatch", "po_1"): "provider_mismatch",
+    }
+    assert {key: case.pk for key, case in again.items()} == {
+        key: case.pk for key, case in opened.items()
+    }
+    assert Case.objects.count() == 2
 
 
 def test_the_same_finding_in_one_period_is_one_case_and_a_closed_one_opens_again() -> None:

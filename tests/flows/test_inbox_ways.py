@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 from unittest import mock
@@ -20,6 +21,7 @@ from tests.builders import drain, post_standard, post_stripe, reload, standard_e
 from tests.flows.lifecycle import Teller, balances, stripe_event
 from tests.flows.provider import approved
 from tests.people import actor
+from tests.psp.signed import fixture
 from tests.stories import accepted, sent_payout
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -185,3 +187,21 @@ def redrive(event: ProviderEvent, username: str, note: str) -> int:
 
 def _broken(*_: Any) -> None:
     raise RuntimeError("the mapping is wrong")
+
+
+def test_a_refund_whose_money_came_back_is_kept_for_later() -> None:
+    """WH-29: canonical, without an effect yet, so it can be processed again."""
+    payout = sent_payout("1200.00", provider="adyen")
+    body = json.loads(fixture("adyen", "refund_failed"))
+    item = body["notificationItems"][0]["NotificationRequestItem"]
+    item["eventCode"] = "REFUNDED_REVERSED"
+
+    Teller(payout).keep(body)
+    drain()
+
+    event = ProviderEvent.objects.get(type="REFUNDED_REVERSED")
+    assert (event.state, event.outcome, event.reprocessable) == (
+        "IGNORED",
+        "refund.returned: no meaning here yet",
+        True,
+    )

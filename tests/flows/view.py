@@ -16,7 +16,15 @@ from payops.core.models import Message
 from payops.core.money import Money
 from payops.payments.models import Payout
 from payops.psp import registry
-from payops.psp.base import EventPage, NoAnswer, NotFound, ObjectState, PayoutLookup, StateLookup
+from payops.psp.base import (
+    KINDS,
+    EventPage,
+    NoAnswer,
+    NotFound,
+    ObjectState,
+    PayoutLookup,
+    StateLookup,
+)
 from payops.webhooks.models import ProviderEvent
 from tests.conftest import _owner as owner_connection
 
@@ -33,6 +41,7 @@ class View:
     asked: list[str] = field(default_factory=list)
     listed_since: list[datetime] = field(default_factory=list)
     key_window_s: int = 3600
+    askable: frozenset[str] = KINDS
 
     def show(self, payout: Payout, *kinds: str, amount: Money | None = None, **more: Any) -> None:
         """The payout as the provider has it: every kind named has happened."""

@@ -58,6 +58,16 @@ def test_five_silences_open_it_and_one_probe_closes_it(account: ProviderAccount)
     ) == [("call_gate.opened", "CLOSED", "OPEN"), ("call_gate.closed", "HALF_OPEN", "CLOSED")]
 
 
+def test_one_object_without_an_answer_never_holds_up_the_others(account: ProviderAccount) -> None:
+    for _ in range(20):
+        call_gate.report(account=account, answered=False, error="500", subject="po_1", now=START)
+    assert not call_gate.is_open(account=account)
+    for number in range(4):
+        subject = f"po_{number + 2}"
+        call_gate.report(account=account, answered=False, error="500", subject=subject, now=START)
+    assert call_gate.is_open(account=account)
+
+
 def test_a_lost_probe_is_followed_by_another(account: ProviderAccount) -> None:
     for _ in range(5):
         call_gate.report(account=account, answered=False, error="timeout", now=START)
@@ -102,3 +112,21 @@ def test_ten_minutes_down_with_a_crowd_waiting(account: ProviderAccount) -> None
     assert max(per_second.values()) <= account.calls_per_s + 5
     assert now - UP_AGAIN <= timedelta(seconds=60 + 4 * crowd / account.calls_per_s)
     assert asked < crowd * 40
+
+
+def test_a_crowd_comes_back_no_faster_than_a_worker_can_serve_it(account: ProviderAccount) -> None:
+    """WH-22: between the calls that waited there is room for those to other providers."""
+    for _ in range(5):
+        call_gate.report(account=account, answered=False, error="timeout", now=START)
+    probe_at = CallGate.objects.get(account=account).probe_at
+    assert probe_at is not None
+
+    def latest(each: timedelta) -> timedelta:
+        told = [
+            call_gate.admit(account=account, now=START, waiting=1000, each=each) for _ in range(200)
+        ]
+        return max(at - probe_at for at in told if at is not None)
+
+    # A thousand at twenty a second need 50 s, at 200 ms each 200 s; drawn over twice that.
+    assert timedelta(seconds=80) < latest(timedelta(0)) <= timedelta(seconds=100)
+    assert timedelta(seconds=320) < latest(timedelta(milliseconds=200)) <= timedelta(seconds=400)

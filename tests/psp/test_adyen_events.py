@@ -29,7 +29,7 @@ CODES = {
     "EXPIRE": ("", ""),
     "REFUND": ("refund.accepted", "refund.failed_late"),
     "REFUND_FAILED": ("refund.failed_late", ""),
-    "REFUNDED_REVERSED": ("refund.failed_late", ""),
+    "REFUNDED_REVERSED": ("refund.returned", ""),
     "REFUND_WITH_DATA": ("refund.accepted", "refund.failed_late"),
     "POSTPONED_REFUND": ("refund.accepted", "refund.failed_late"),
     "VOID_PENDING_REFUND": ("refund.canceled", ""),
@@ -159,6 +159,7 @@ def test_refund_and_its_late_failure_name_one_refund_of_one_payment():
     assert refund.movement_ref == "K7TRREFUND000001:REFUND"
     assert failed.failure_movement_ref == "K7TRREFUND000001:REFUND_FAILED"
     reversed_ = told(eventCode="REFUNDED_REVERSED")
+    assert reversed_.kind == "refund.returned"
     assert reversed_.failure_movement_ref == "K7TRCAPTURE00001:REFUNDED_REVERSED"
 
 

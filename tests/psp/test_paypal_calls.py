@@ -686,7 +686,7 @@ def test_state_of_everything_else(name, path, resource, reached):
 
 
 def test_event_about_nothing_that_can_be_fetched_leaves_the_question_open():
-    assert state_of("sale_completed", {}) == NoAnswer(reason="nothing_to_ask")
+    assert state_of("sale_completed", {}) == NoAnswer(reason="not_offered")
 
 
 def test_whole_conversation_shares_one_deadline():

@@ -113,7 +113,7 @@ def test_batch_is_done_only_with_its_last_item(simulator: Process, receiver: Rec
     assert event_types(receiver).count("PAYMENT.PAYOUTSBATCH.SUCCESS") == 1
     whole = simulator.paypal("GET", f"/v1/payments/payouts/{number}").json
     assert [i["transaction_status"] for i in whole["items"]] == ["SUCCESS", "FAILED"]
-    assert whole["items"][1]["errors"]["name"] == "RECEIVER_UNREGISTERED"
+    assert whole["items"][1]["errors"]["name"] == "RECEIVER_ACCOUNT_INVALID"
 
 
 def test_certificate_signs_and_one_changed_byte_fails(

@@ -288,7 +288,7 @@ def test_counts_stop_at_their_limit_and_tell_the_oldest(monkeypatch):
     send_stripe(stripe_body(1))
     send_stripe(stripe_body(1))
     send_standard(standard_body(2))
-    send_stripe(stripe_body(3, type="charge.succeeded"))
+    send_stripe(stripe_body(3, type="charge.succeeded", amount=500))
     drain(refuse)
     book = Book.objects.get(code="meridian")
     dead, waiting, none = selectors.counts_by_state(
@@ -310,16 +310,18 @@ def test_counts_stop_at_their_limit_and_tell_the_oldest(monkeypatch):
 def test_events_are_found_by_any_of_their_ids_and_types_listed_once():
     send_stripe(stripe_body(1))
     send_standard(standard_body(2))
-    send_stripe(stripe_body(3, type="charge.succeeded"))
+    send_stripe(stripe_body(3, type="charge.succeeded", amount=500))
     drain(process)
     event = ProviderEvent.objects.get(provider_event_id="evt_000001")
     book = Book.objects.get(code="meridian")
 
     for text in ("evt_000001", event.trace_id):
         assert [found.pk for found in selectors.named(text)] == [event.pk]
-    assert selectors.named("po_" + "0" * 32).count() == ProviderEvent.objects.filter(
-        subject_id="po_" + "0" * 32
-    ).count() == 2
+    assert (
+        selectors.named("po_" + "0" * 32).count()
+        == ProviderEvent.objects.filter(subject_id="po_" + "0" * 32).count()
+        == 2
+    )
     assert selectors.named("evt_00000").count() == 0
     assert selectors.types(book=book) == sorted(
         set(ProviderEvent.objects.values_list("type", flat=True))

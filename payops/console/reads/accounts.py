@@ -23,6 +23,7 @@ from payops.core import clock
 from payops.core.models import Book, ProviderAccount
 from payops.flows import account_changes
 from payops.payments.models import CallGate
+from payops.psp import registry
 from payops.webhooks import allowlist, noise, rotation
 from payops.webhooks.models import (
     WEBHOOK,
@@ -53,6 +54,7 @@ MODE_WORDS = {
     "observe": "Observe: the verdict is kept, nothing is refused",
     "enforce": "Enforce: other senders are refused with 403",
 }
+FAMILIES = ("payout", "settlement", "payment", "refund", "dispute", "invoice")
 POLICY_WORDS = {
     "never": "Never: a signed event is acted on",
     "when_money_moves": "When money moves: asked at the provider first",
@@ -117,6 +119,8 @@ class AccountPage:
     at_provider: str
     mode_words: str
     policy_words: str
+    askable: str
+    unaskable: str
     names: list[AllowlistName]
     entries: list[AllowlistEntry]
     labels: list[str]
@@ -161,6 +165,8 @@ def page(account: ProviderAccount, now: datetime) -> AccountPage:
         at_provider=shape.at_provider if shape else "",
         mode_words=MODE_WORDS[account.allowlist_mode],
         policy_words=POLICY_WORDS[account.verify_policy],
+        askable=_families(account, True),
+        unaskable=_families(account, False),
         names=list(allowlist.live_names(account).order_by("name")),
         entries=list(entries[:ENTRIES_SHOWN]),
         labels=list(text_entries.order_by("origin").values_list("origin", flat=True).distinct()),
@@ -180,6 +186,13 @@ def refusals(account: ProviderAccount | None, now: datetime, *, hours: int) -> l
         for reason, kept, dropped in counts
     ]
     return sorted(found, key=lambda each: (-each.total, each.name))
+
+
+def _families(account: ProviderAccount, shown: bool) -> str:
+    """What the provider shows when it is asked, or does not show, in the plural."""
+    kinds = registry.calls(account.provider).askable
+    known = {kind.partition(".")[0] for kind in kinds}
+    return ", ".join(f"{family}s" for family in FAMILIES if (family in known) is shown)
 
 
 def secret_row(account: ProviderAccount, key: UUID, now: datetime) -> SecretRow | None:

@@ -18,12 +18,14 @@ from approvals.tiers import band_words, seat_words
 from payops.console import wording
 from payops.console.formats import Fact, address_of
 from payops.console.reads.case_file import Document, documents_of
+from payops.console.reads.lane_table import LaneChange, proposed
 from payops.console.reads.previews import Preview, preview_of
 from payops.console.templatetags.payops_tags import money_text
 from payops.core.ids import parse as parse_id
 from payops.core.models import Person
 from payops.core.money import Money
 from payops.core.roles import LABELS, Role
+from payops.flows.lane_policy import TABLE as LANES
 from payops.flows.resolutions import RESOLUTIONS
 from payops.payments.models import Beneficiary
 
@@ -149,6 +151,7 @@ class ApprovalFile:
     changes: list[TierChange]
     hours_before: int | None
     hours: int | None
+    lanes: LaneChange | None
     subject_href: str
     turn: str
     asked_through: str
@@ -192,6 +195,7 @@ def approval_file(request: ApprovalRequest, person: Person, now: datetime) -> Ap
         changes=changes,
         hours_before=before,
         hours=request.facts.get("rules", {}).get("expires_hours") if before else None,
+        lanes=proposed(request, now) if _is_about_lanes(request) else None,
         subject_href=address_of(request.subject_id),
         turn=turn_words(at, now),
         asked_through=ASKED_THROUGH.get(request.requested_channel, request.requested_channel),
@@ -333,9 +337,13 @@ def _conditions(policy: Policy) -> list[str]:
     return [f"{c.name} adds {seat_words(c.adds)}" for c in policy.conditions]
 
 
+def _is_about_lanes(request: ApprovalRequest) -> bool:
+    return request.kind == "policy_change" and request.facts["policy"] == LANES.name
+
+
 def _policy_changes(request: ApprovalRequest, now: datetime) -> tuple[int | None, list[TierChange]]:
     """The proposed table beside the one that is active (or was, once decided)."""
-    if request.kind != "policy_change":
+    if request.kind != "policy_change" or _is_about_lanes(request):
         return None, []
     older = PolicyVersion.objects.filter(
         book=request.book, name=request.facts["policy"], active_from__lte=request.created_at

@@ -16,10 +16,12 @@ from django.db.models import Q
 from approvals.eligibility import standing
 from approvals.models import ApprovalRequest
 from approvals.tiers import seat_words
-from payops.cases.advice import Recommendation, latest_for
-from payops.cases.models import Case, CaseEntry, LocalMessage, RunbookRun, TicketLink
+from payops.cases.advice import Recommendation, latest_of_each_engine
+from payops.cases.models import Case, CaseEntry, Dispatch, LocalMessage, RunbookRun, TicketLink
 from payops.cases.rules import CASE_RULES, CaseRule
 from payops.console.formats import Fact, address_of, facts_of, id_fact, who
+from payops.console.reads.connections import Sent
+from payops.console.reads.connections import shown as sent_rows
 from payops.core.ids import UnknownId, parse
 from payops.core.models import Evidence
 from payops.core.roles import LABELS, Act
@@ -95,11 +97,12 @@ class CaseFile:
     cause: FailureCause | None = None
     facts: list[Fact] = field(default_factory=list)
     holds: list[Hold] = field(default_factory=list)
-    advice: Recommendation | None = None
+    advice: list[Recommendation] = field(default_factory=list)
     approval: ApprovalRequest | None = None
     runs: list[RunbookRun] = field(default_factory=list)
     tickets: list[TicketLink] = field(default_factory=list)
     messages: list[LocalMessage] = field(default_factory=list)
+    sends: list[Sent] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     events: list[ProviderEvent] = field(default_factory=list)
     timeline: list[Entry] = field(default_factory=list)
@@ -116,10 +119,12 @@ def case_file(case: Case, *, now: datetime) -> CaseFile:
     approval = approval_of(case)
     shown = CaseFile(case, CASE_RULES[case.rule], _turn(case, approval), payout=payout)
     shown.approval = approval
-    shown.advice = latest_for(case)
+    shown.advice = latest_of_each_engine(case)
     shown.runs = list(case.runs.prefetch_related("steps").order_by("-created_at")[:LIST_MAX])
     shown.tickets = list(case.tickets.order_by("created_at")[:LIST_MAX])
     shown.messages = list(case.messages.order_by("created_at")[:LIST_MAX])
+    sends = Dispatch.objects.filter(case=case).select_related("message", "ticket")
+    shown.sends = sent_rows(list(sends.order_by("created_at")[:LIST_MAX]))
     shown.documents = documents_of(case.public_id)
     shown.timeline, shown.timeline_cut = _timeline(case)
     if payout is not None:

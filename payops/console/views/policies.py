@@ -16,6 +16,7 @@ from approvals import policies, selectors
 from approvals.models import ApprovalRequest
 from payops.console import errors, forms
 from payops.console.access import requires, signed_in
+from payops.console.reads import lane_table
 from payops.core.models import Book
 from payops.core.roles import Act
 from payops.flows import governance
@@ -42,6 +43,7 @@ def index(request: HttpRequest) -> HttpResponse:
     context = {
         "by_amount": [table for table in tables if table["version"].rules["by_amount"]],
         "fixed": [table for table in tables if not table["version"].rules["by_amount"]],
+        "lanes": lane_table.active(request.book, request.now),
         "pending": list(pending.order_by("-created_at")[:50]),
     }
     return render(request, "console/policies.html", context)

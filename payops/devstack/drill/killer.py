@@ -28,7 +28,7 @@ from payops.devstack.stackfile import FILE
 
 TICK_S = 0.1
 PROBE_TIMEOUT_S = 2.0
-BACK_WITHIN_S = 60.0
+BACK_WITHIN_S = 120.0
 JITTER = 0.4
 NOT_YET = (OSError, ValueError, KeyError, psycopg.Error, redis.RedisError, httpx.HTTPError)
 
@@ -136,13 +136,20 @@ class Killer:
         until = time.monotonic() + BACK_WITHIN_S
         while time.monotonic() < until:
             with contextlib.suppress(*NOT_YET, psutil.Error):
-                pid = self._wipe() if blow.wipes else self._kill(blow)
+                pid = self._strike(blow)
                 now = time.monotonic()
                 self.struck.append(Struck(blow, round(now - self._started_s, 1), pid, now))
                 return
             self._look()
             time.sleep(TICK_S)
         self._troubles.add(f"nobody to strike at {blow.words} for {BACK_WITHIN_S:.0f} s")
+
+    def _strike(self, blow: Blow) -> int | None:
+        """The pid killed; None of a wipe, which kills nobody."""
+        if not blow.wipes:
+            return self._kill(blow)
+        self._wipe()
+        return None
 
     def _wipe(self) -> None:
         with redis.Redis.from_url(

@@ -25,8 +25,8 @@ class ProviderLog:
 
 
 def read_provider_log(provider: Provider) -> ProviderLog:
-    deliveries = _pages(provider, "deliveries")  # first: each has its event among those read next
-    events = {row["id"]: row for row in _pages(provider, "events")}
+    deliveries = pages(provider, "deliveries")  # first: each has its event among those read next
+    events = {row["id"]: row for row in pages(provider, "events")}
     named = {id: event_names(row) for id, row in events.items()}
     answered: Counter[str] = Counter()
     given_up = []
@@ -37,7 +37,7 @@ def read_provider_log(provider: Provider) -> ProviderLog:
             answered[name] += count
         if delivery["state"] == "given_up":
             given_up.append(f"the provider gave {delivery['event_id']} up")
-    movements = _pages(provider, "movements")
+    movements = pages(provider, "movements")
     return ProviderLog(
         answered=+answered,
         given_up=given_up,
@@ -65,11 +65,13 @@ def event_names(event: dict[str, Any]) -> list[str]:
     return [":".join((i["pspReference"], i["eventCode"], i["success"])) for i in items]
 
 
-def _pages(provider: Provider, what: str) -> list[dict[str, Any]]:
+def pages(provider: Provider, what: str, /, **wanted: str) -> list[dict[str, Any]]:
+    """Every row of one of the provider's lists, page by page."""
+    filters = "".join(f"&{name}={value}" for name, value in wanted.items())
     rows: list[dict[str, Any]] = []
     after: int | None = 0
     while after is not None:
-        page = provider.ask(f"/{what}?after={after}&limit={PAGE}")
+        page = provider.ask(f"/{what}?after={after}&limit={PAGE}{filters}")
         rows += page[what]
         after = page["next_after"]
     return rows

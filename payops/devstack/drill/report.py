@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from payops.devstack.drill.rehearsal import Findings
+from payops.devstack.drill.findings import Findings
 
 BREAKS_SHOWN = 10
 
 
 def lines(findings: Findings) -> Iterator[str]:
-    yield f"{'at':>8}  {'struck':<32}{'pid':>8}  {'back after':>10}"
+    if findings.struck:
+        yield f"{'at':>8}  {'struck':<32}{'pid':>8}  {'back after':>10}"
     for struck in findings.struck:
         back = "never" if struck.back_after_s is None else f"{struck.back_after_s:.1f} s"
         yield f"{struck.at_s:>6.1f} s  {struck.blow.words:<32}{struck.pid or '-':>8}  {back:>10}"
@@ -20,6 +21,11 @@ def lines(findings: Findings) -> Iterator[str]:
     for name, seconds in findings.quiet_s.items():
         yield f"everything ended {seconds:.1f} s after {name}"
     yield ""
+    if findings.figures:
+        width = max(len(name) for name in findings.figures)
+        for name, figure in findings.figures.items():
+            yield f"{name:<{width}}  {figure}"
+        yield ""
     yield f"{'checked':>8}  {'':<7} what"
     for check in findings.checks:
         yield f"{check.checked:>8}  {'ok' if check.ok else 'BROKEN':<7} {check.words}"
@@ -29,7 +35,7 @@ def lines(findings: Findings) -> Iterator[str]:
             yield f"{'':>19}- and {len(check.breaks) - BREAKS_SHOWN} more"
     yield ""
     yield (
-        f"{'PASSED' if findings.ok else 'FAILED'}: seed {findings.orders.seed}, "
+        f"{'PASSED' if findings.ok else 'FAILED'}: seed {findings.seed}, "
         f"{findings.kills()} kills in {findings.took_s:.0f} s, "
         f"lost {findings.broken('lost')}, doubled {findings.broken('doubled')}"
     )
@@ -38,7 +44,7 @@ def lines(findings: Findings) -> Iterator[str]:
 def as_json(findings: Findings) -> dict[str, Any]:
     return {
         "ok": findings.ok,
-        "seed": findings.orders.seed,
+        "seed": findings.seed,
         "took_s": findings.took_s,
         "kills": findings.kills(),
         "lost": findings.broken("lost"),
@@ -49,6 +55,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
         ],
         "traffic": findings.traffic,
         "quiet_s": findings.quiet_s,
+        "figures": findings.figures,
         "checks": [
             {"words": c.words, "ok": c.ok, "checked": c.checked, "breaks": c.breaks[:BREAKS_SHOWN]}
             for c in findings.checks

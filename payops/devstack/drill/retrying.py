@@ -20,7 +20,7 @@ from payops.core.state import StaleState
 from payops.devstack.seed.provider import ProviderSilent
 
 T = TypeVar("T")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0  # a database that recovers on a busy machine takes its time
 PAUSE_S = 0.25
 # The last two: what was looked at changed before it was acted on; the next look sees it.
 PASSING = (DatabaseError, ProviderSilent, OSError, StaleState, CaseRefused, ApprovalRefused)

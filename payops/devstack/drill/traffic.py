@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
@@ -32,6 +33,8 @@ FAILURE_EVERY_S = 3.5  # stays below the storm cap, so that every failure gets a
 LOOK_EVERY_S = 0.4
 SELLERS = ("S-1001", "S-1002", "S-1003", "S-1005", "S-1008")
 PROVIDERS = ("stripe", "adyen", "paypal", "standard")
+ENOUGH = {"payments": 10, "payouts": 6}
+ENOUGH_WITHIN_S = 90.0
 COPIES = (1, 1, 1, 2, 4, 12)
 FAILURES = ("could_not_process", "insufficient_funds")
 RESOLUTIONS = ("release", "release", "hold")
@@ -75,6 +78,19 @@ class Traffic:
 
     def resume(self) -> None:
         self._flowing.set()
+
+    def until_enough(self) -> None:
+        """A slow machine gets more time: a drill with next to no traffic would show nothing."""
+        until_s = time.monotonic() + ENOUGH_WITHIN_S
+        while self.too_little() and time.monotonic() < until_s:
+            time.sleep(LOOK_EVERY_S)
+
+    def too_little(self) -> list[str]:
+        return [
+            f"{self.counts[what]} {what}, at least {least} are wanted"
+            for what, least in ENOUGH.items()
+            if self.counts[what] < least
+        ]
 
     def no_more(self) -> None:
         """Nothing new happens until `resume`; people go on deciding what is open."""

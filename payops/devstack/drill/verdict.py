@@ -8,11 +8,13 @@ them a loss. Serves WH-24, SC-4, I1, I2, I4 and I7.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, F, Value
+from django.db.models.functions import Coalesce, NullIf
 
 from ledger.models import JournalEntry
 from payops.cases.models import LocalMessage, LocalTicket, RunbookRun, RunbookStep
@@ -28,6 +30,8 @@ from payops.payments.models import Hold, Intent, Payment
 from payops.webhooks.models import Delivery, ProviderEvent
 
 AFTER_FAULT = timedelta(minutes=5)
+# What an event is known by: the provider's id, or what stands for it where a body has none.
+NAME = Coalesce(NullIf(F("provider_event_id"), Value("")), F("dedupe_key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +48,16 @@ class Check:
         return not self.breaks
 
 
-def look(*, traffic: Traffic, since: datetime) -> list[Check]:
-    """Every check of the verdict; the stack is quiet and stays so."""
+def look(
+    *, traffic: Traffic, since: datetime, poison: Collection[str] = frozenset()
+) -> list[Check]:
+    """Every check of the verdict; the stack is quiet and stays so.
+
+    `poison`: ids of events that must be dead letters; nothing else may be one.
+    """
     log = read_provider_log(Provider())
-    receipts = Delivery.objects.filter(signature_ok=True, status_sent__range=(200, 299))
-    kept = receipts.values_list("provider_event_id", "sha256").annotate(count=Count("pk"))
-    received: Counter[str] = Counter()
-    bodies: dict[str, set[str]] = {}
-    for event_id, sha256, count in kept:
-        received[event_id] += count
-        bodies.setdefault(event_id, set()).add(sha256)
-    events = Counter(ProviderEvent.objects.values_list("provider_event_id", flat=True))
+    received, bodies = receipts()
+    events = Counter(ProviderEvent.objects.values_list(NAME, flat=True))
     executed = Intent.objects.filter(state=Intent.State.SUCCEEDED)
     return [
         Check(
@@ -72,7 +75,7 @@ def look(*, traffic: Traffic, since: datetime) -> list[Check]:
         Check(
             "every payment is captured and posted once",
             len(log.paid_in),
-            wrong_postings(log.paid_in, *_payments()),
+            wrong_postings(log.paid_in, *captures_and_entries()),
             "lost",
         ),
         Check(
@@ -82,7 +85,7 @@ def look(*, traffic: Traffic, since: datetime) -> list[Check]:
             "doubled",
         ),
         _runbooks(traffic),
-        _dead_letters(since),
+        _dead_letters(since, poison),
         *_invariants(),
         _audit(),
     ]
@@ -128,19 +131,35 @@ def wrong_movements(moved: Mapping[str, int], executed: set[str]) -> list[str]:
     ]
 
 
-def _payments() -> tuple[Counter[str], Counter[str]]:
+def receipts() -> tuple[Counter[str], dict[str, set[str]]]:
+    """Receipts of accepted bodies, counted by the provider's event id, and the hashes they kept."""
+    accepted = Delivery.objects.filter(signature_ok=True, status_sent__range=(200, 299))
+    kept = accepted.values_list(NAME, "sha256").annotate(count=Count("pk"))
+    received: Counter[str] = Counter()
+    bodies: dict[str, set[str]] = {}
+    for event_id, sha256, count in kept:
+        received[event_id] += count
+        bodies.setdefault(event_id, set()).add(sha256)
+    return received, bodies
+
+
+def captures_and_entries() -> tuple[Counter[str], Counter[str]]:
     """Payments and their capture entries, counted by the merchant's reference."""
     captured = Payment.objects.filter(state=Payment.State.CAPTURED)
-    references = {payment.public_id: payment.merchant_ref for payment in captured}
-    entries = JournalEntry.objects.filter(event_class="payment.captured", subject_id__in=references)
-    posted = Counter(references[key] for key in entries.values_list("subject_id", flat=True))
+    references = dict(captured.values_list("pk", "merchant_ref"))
+    entries = JournalEntry.objects.filter(event_class="payment.captured")
+    posted = Counter(
+        references[key]
+        for key in map(Payment.key_of, entries.values_list("subject_id", flat=True))
+        if key in references
+    )
     return Counter(references.values()), posted
 
 
 def _runbooks(traffic: Traffic) -> Check:
     """Exactly one hold, entry, ticket and message of every decision that was executed."""
     runs = RunbookRun.objects.filter(plan__merchant_ref__startswith=traffic.prefix)
-    effects = {"hold_payout": Hold, "ticket": LocalTicket, "notify": LocalMessage}
+    effects: dict[str, Any] = {"hold_payout": Hold, "ticket": LocalTicket, "notify": LocalMessage}
     breaks, checked = [], 0
     for run in runs.prefetch_related("steps"):
         if run.outcome != "done":
@@ -164,14 +183,21 @@ def _runbooks(traffic: Traffic) -> Check:
     return Check("every runbook step took effect once", checked, breaks, "doubled")
 
 
-def _dead_letters(since: datetime) -> Check:
-    events = ProviderEvent.objects.filter(state=ProviderEvent.State.DEAD, created_at__gte=since)
-    messages = Message.objects.filter(state=Message.State.DEAD, created_at__gte=since)
-    breaks = [f"event {event.public_id} is dead: {event.last_error}" for event in events]
-    breaks += [f"message {m.topic} {m.key} is dead: {m.last_error}" for m in messages]
-    checked = ProviderEvent.objects.filter(created_at__gte=since).count()
-    checked += Message.objects.filter(created_at__gte=since).count()
-    return Check("no event and no message is a dead letter", checked, breaks)
+def _dead_letters(since: datetime, poison: Collection[str]) -> Check:
+    events = ProviderEvent.objects.filter(created_at__gte=since)
+    dead = events.filter(state=ProviderEvent.State.DEAD).annotate(name=NAME)
+    breaks = [
+        f"event {event.public_id} is dead: {event.last_error}"
+        for event in dead
+        if event.name not in poison
+    ]
+    messages = Message.objects.filter(created_at__gte=since)
+    breaks += [
+        f"message {m.topic} {m.key} is dead: {m.last_error}"
+        for m in messages.filter(state=Message.State.DEAD)
+    ]
+    words = "no event and no message is a dead letter" + (" but the poison" if poison else "")
+    return Check(words, events.count() + messages.count(), breaks)
 
 
 def _invariants() -> list[Check]:

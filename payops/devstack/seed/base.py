@@ -24,6 +24,7 @@ from payops.core.actors import Actor, service
 from payops.core.models import ApiKey, Book, Person, ProviderAccount, Rate, RoleGrant, User
 from payops.core.roles import Act
 from payops.devstack.seed.people import PEOPLE
+from payops.flows import lane_policy
 from payops.payments.models import Beneficiary
 from payops.webhooks.models import Secret
 from payops.webhooks.secrets import add_secret
@@ -74,6 +75,7 @@ def seed_base(*, now: datetime, password: str, api_key: str) -> dict[str, object
         ensure_open(book=book, day=now.date().replace(day=1) - timedelta(1), actor=actor, now=now)
         for each in (system, book):
             seed_policies(each, now - HELD_SINCE)
+        lane_policy.seed(book, now - HELD_SINCE)
         _secrets(accounts, now)
         _sellers(book, now)
         is_new_key = _api_key(book, api_key)

@@ -19,6 +19,8 @@ from payops.flows import payout as payout_flow
 from payops.payments.models import Payment, Payout
 
 DONE_MARK = "P-10497"
+METHODS = ("card", "sepa_debit", "card", "ideal", "paypal")
+PAYPAL_METHODS = ("paypal", "card")
 QUICK_S, USUAL_S = 0.05, 1.0
 State = Payout.State
 
@@ -76,18 +78,25 @@ def _payments(provider: Provider) -> None:
         return
     for wanted in WANTED:
         number += 1
-        amount = wanted.money.minor * 5 // 4
+        amount, paid_at = wanted.money.minor * 5 // 4, _paid_at(wanted, number)
         provider.tell(
             "/payments",
-            provider=_paid_at(wanted, number),
+            provider=paid_at,
             reference=f"ORDER-{2000 + number}",
             seller=wanted.seller,
             amount=amount,
             currency=wanted.currency,
             fee=amount * 29 // 1000,
             platform_fee=amount // 10,
+            method=method_of(paid_at, number),
         )
     wait_until(lambda: Payment.objects.count() >= number, "all payments captured")
+
+
+def method_of(provider: str, number: int) -> str:
+    """Every way to pay that the provider has, in turn."""
+    methods = PAYPAL_METHODS if provider == "paypal" else METHODS
+    return methods[number // 2 % len(methods)]
 
 
 def _paid_at(wanted: Wanted, number: int) -> str:

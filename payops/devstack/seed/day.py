@@ -15,7 +15,7 @@ from django.conf import settings
 from payops.cases.models import Case, CaseEntry
 from payops.core.money import Money
 from payops.devstack.seed import acts
-from payops.devstack.seed.books import state_of
+from payops.devstack.seed.books import method_of, state_of
 from payops.devstack.seed.provider import Provider, ProviderSilent, wait_until
 from payops.payments.models import Payment, Payout
 from payops.webhooks.models import Delivery, ProviderEvent
@@ -69,6 +69,7 @@ def _payments(provider: Provider, say: Say) -> None:
             currency="EUR",
             fee=amount * 29 // 1000,
             platform_fee=amount // 10,
+            method=method_of(name, number),
         )
     wait_until(lambda: Payment.objects.count() >= before + len(PAYMENTS), "payments captured")
     say(f"   {len(PAYMENTS)} payments captured, each posted once")

@@ -18,6 +18,7 @@ from payops.psp.adyen import fields, listing, transfers
 from payops.psp.adyen.amounts import adyen_value, money_from_adyen
 from payops.psp.adyen.statuses import BANK_STATUSES, PAYOUT_STATUSES
 from payops.psp.base import (
+    KINDS,
     NO_SETTINGS,
     CallOutcome,
     EventPage,
@@ -56,6 +57,8 @@ class AdyenCalls:
     """
 
     key_window_s = callkit.safe_key_window_s(PROVIDER_KEY_WINDOW_S)
+    # Transfers only: Adyen shows no payment, refund or dispute by its reference.
+    askable = frozenset(kind for kind in KINDS if kind.startswith("payout."))
 
     def submit_payout(
         self,
@@ -156,8 +159,7 @@ class AdyenCalls:
         deadline_s: float,
         settings: Mapping[str, str] = NO_SETTINGS,
     ) -> StateLookup:
-        """Transfers only: Adyen shows no payment, refund or dispute by its reference."""
-        if not said.kind.startswith("payout."):
+        if said.kind not in self.askable:
             return NoAnswer(reason="not_offered")
         found = _transfer(said.provider_ref, http, base_url, api_key, deadline_s)
         if isinstance(found, NotFound | NoAnswer):

@@ -37,6 +37,7 @@ CANCEL_OR_REFUND = "CANCEL_OR_REFUND"
 
 _REFUND = Meaning(kind="refund.accepted", otherwise="refund.failed_late", moves=True)
 _REFUND_BACK = Meaning(kind="refund.failed_late", lane="high", gives_back=True)
+_REFUND_RETURNED = Meaning(kind="refund.returned", lane="high", gives_back=True)
 _OPENED = Meaning(kind="dispute.opened", lane="high")
 _UPDATED = Meaning(kind="dispute.updated", lane="high")
 _WITHDRAWN = Meaning(kind="dispute.funds_withdrawn", lane="high", moves=True)
@@ -64,7 +65,7 @@ EVENT_CODES: Mapping[str, Meaning] = {
     "REFUND_WITH_DATA": _REFUND,
     "POSTPONED_REFUND": _REFUND,
     "REFUND_FAILED": _REFUND_BACK,
-    "REFUNDED_REVERSED": _REFUND_BACK,
+    "REFUNDED_REVERSED": _REFUND_RETURNED,
     "VOID_PENDING_REFUND": Meaning(kind="refund.canceled"),
     "REQUEST_FOR_INFORMATION": _OPENED,
     "NOTIFICATION_OF_CHARGEBACK": _OPENED,

@@ -100,7 +100,7 @@ def normalize(
     meaning = _meaning(code, item)
     kind, reason = _kind(meaning, code, success, settings)
     amount = _amount(item) if _needs_amount(kind, item) else None
-    failed = kind in ("payment.failed", "refund.failed_late")
+    failed = kind in ("payment.failed", "refund.failed_late", "refund.returned")
     told = text_or_none(item.get("reason"))
     additional = child(item, "additionalData")
     return NormalizedEvent(
@@ -124,6 +124,7 @@ def normalize(
         failure_movement_ref=f"{psp_reference}:{code}" if meaning.gives_back and success else None,
         original_provider_ref=fields.reference(item.get("originalReference")),
         trace_ref=_report_name(told) if kind == "report.available" else None,
+        method=_method(kind, item),
         reason=reason,
     )
 
@@ -295,6 +296,13 @@ def _platform_fee(additional: Mapping[str, Any], amount: Money | None) -> Money 
     if fee.minor > amount.minor:
         raise EventRefused("platform_fee_exceeds_amount", PLATFORM_FEE)
     return fee
+
+
+def _method(kind: str, item: Item) -> str | None:
+    """Not signed: good enough for a statistic, never for a decision."""
+    if not kind.startswith("payment."):
+        return None
+    return strictjson.word_or_none(item.get("paymentMethod"))
 
 
 def _report_name(told: str | None) -> str | None:

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from payops.core.http import HttpClient
 from payops.psp import callkit
 from payops.psp.base import (
+    KINDS,
     NO_SETTINGS,
     CallOutcome,
     EventPage,
@@ -50,6 +51,8 @@ OBJECTS: tuple[tuple[str, str, Reader], ...] = (
     ("dispute.funds_withdrawn", "/v2/payments/refunds/", states.refund_reached),
     ("dispute.", "/v1/customer/disputes/", states.dispute_reached),
 )
+# No state of a refund tells that its money came back, none of a dispute that it did.
+NEVER_SHOWN = frozenset({"refund.returned", "dispute.funds_returned"})
 
 
 class PayPalCalls:
@@ -59,6 +62,11 @@ class PayPalCalls:
     """
 
     key_window_s = callkit.safe_key_window_s(min(PAYOUT_KEY_WINDOW_S, REFUND_KEY_WINDOW_S))
+    askable = frozenset(
+        kind
+        for kind in KINDS
+        if kind.startswith(tuple(prefix for prefix, _, _ in OBJECTS)) and kind not in NEVER_SHOWN
+    )
 
     def submit_payout(
         self,
@@ -177,12 +185,14 @@ class PayPalCalls:
         deadline_s: float,
         settings: Mapping[str, str] = NO_SETTINGS,
     ) -> StateLookup:
+        if said.kind not in self.askable:
+            return NoAnswer(reason="not_offered")
         for prefix, path, read in OBJECTS:
             if said.kind.startswith(prefix):
                 api = Api(http=http, base_url=base_url, api_key=api_key, deadline_s=deadline_s)
                 body = _found(api, path, said.provider_ref)
                 return read(body, said) if isinstance(body, dict) else body
-        return NoAnswer(reason="nothing_to_ask")
+        return NoAnswer(reason="not_offered")
 
     def list_events(
         self,

@@ -15,7 +15,7 @@ from payops.psp.base import LIMITS, EventRefused, NormalizedEvent
 from payops.psp.paypal import links
 from payops.psp.paypal.amounts import money_from_paypal
 from payops.psp.paypal.timestamps import utc_from_rfc3339
-from payops.psp.strictjson import child, id_or_none, text_or_none
+from payops.psp.strictjson import child, id_or_none, text_or_none, word_or_none
 
 OUR_REF = re.compile(r"[a-z]{2}_[0-9a-f]{32}", re.ASCII)
 WHOLE_NUMBER = re.compile(r"[0-9]{1,15}", re.ASCII)
@@ -60,6 +60,7 @@ DISPUTE_OUTCOMES = {
     "RESOLVED_BUYER_FAVOR": "dispute.lost",
     "ACCEPTED": "dispute.lost",
 }
+WALLET = "paypal"
 AMOUNT_OPTIONAL = ("dispute.", "refund.observed")
 
 
@@ -166,6 +167,7 @@ def normalize(event: Event) -> NormalizedEvent:
         failure_movement_ref=_money_back_ref(kind, event_type, moved or ref),
         original_provider_ref=_original(event_type, subject),
         trace_ref=text_or_none(subject.get("activity_id"), LIMITS.id_chars_max),
+        method=_method(kind, subject),
         reason=reason,
     )
 
@@ -329,6 +331,14 @@ def _money(minor: int, amount: Money) -> Money:
         return Money(minor, amount.currency)
     except MoneyError as error:
         raise EventRefused("platform_fee_malformed") from error
+
+
+def _method(kind: str, subject: Subject) -> str | None:
+    """The one source a payment names (card, venmo, …); without it the buyer paid by PayPal."""
+    if not kind.startswith("payment."):
+        return None
+    sources = list(child(subject, "payment_source"))
+    return word_or_none(sources[0]) if len(sources) == 1 else WALLET
 
 
 def _movement_ref(event_type: str, subject: Subject) -> str | None:

@@ -264,8 +264,15 @@ def _normalize(event: Mapping[str, Any]) -> NormalizedEvent:
         movement_ref=object_id or None,
         failure_movement_ref=_money_back_ref(kind, object_id),
         trace_ref=text_or_none(subject.get("trace_id"), LIMITS.id_chars_max),
+        method=_method(kind, subject),
         reason="" if kind != "ignored" else "no_meaning_here",
     )
+
+
+def _method(kind: str, subject: Mapping[str, Any]) -> str | None:
+    if not kind.startswith("payment."):
+        return None
+    return strictjson.word_or_none(subject.get("method"))
 
 
 def _money_back_ref(kind: str, object_id: str) -> str | None:

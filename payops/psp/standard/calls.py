@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from payops.core.http import HttpClient
 from payops.psp import callkit
 from payops.psp.base import (
+    KINDS,
     NO_SETTINGS,
     CallOutcome,
     EventPage,
@@ -56,6 +57,8 @@ class StandardCalls:
     """See `payops.psp.base.PayoutCalls`. The key window is not published, so six hours."""
 
     key_window_s = callkit.safe_key_window_s(None)
+    # Payouts only: the provider shows no payment by its reference.
+    askable = frozenset(kind for kind in KINDS if kind.startswith("payout."))
 
     def submit_payout(
         self,
@@ -130,8 +133,7 @@ class StandardCalls:
         deadline_s: float,
         settings: Mapping[str, str] = NO_SETTINGS,
     ) -> StateLookup:
-        """Payouts only: the provider shows no payment by its reference."""
-        if not said.kind.startswith("payout."):
+        if said.kind not in self.askable:
             return NoAnswer(reason="not_offered")
         state = self.fetch_payout(
             provider_ref=said.provider_ref,

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from payops.core.http import HttpClient
 from payops.psp import callkit
 from payops.psp.base import (
+    KINDS,
     NO_SETTINGS,
     CallOutcome,
     EventPage,
@@ -50,6 +51,7 @@ class StripeCalls:
     """See `payops.psp.base.PayoutCalls` and `RefundCalls`; base_url ends before `/v1`."""
 
     key_window_s = callkit.safe_key_window_s(PROVIDER_KEY_WINDOW_S)
+    askable = frozenset(kind for kind in KINDS if proofs.collection_of(kind))
 
     def submit_payout(
         self,
@@ -134,7 +136,7 @@ class StripeCalls:
         settings: Mapping[str, str] = NO_SETTINGS,
     ) -> StateLookup:
         collection = proofs.collection_of(said.kind)
-        if collection is None:
+        if collection is None or said.kind not in self.askable:
             return NoAnswer(reason="not_offered")
         found = _object(collection, said.provider_ref, http, base_url, api_key, deadline_s)
         if isinstance(found, NotFound | NoAnswer):

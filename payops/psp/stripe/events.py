@@ -108,6 +108,7 @@ def normalize(event: Event) -> NormalizedEvent:
         failure_movement_ref=_money_back_ref(kind, subject),
         original_provider_ref=_original(event_type, subject),
         trace_ref=text_or_none(child(subject, "trace_id").get("value"), LIMITS.id_chars_max),
+        method=_method(kind, subject),
         reason=reason,
     )
 
@@ -275,6 +276,13 @@ def _references(metadata: Mapping[str, Any]) -> tuple[str | None, str | None]:
     if ours and OUR_REF.fullmatch(ours):
         return ours, theirs
     return None, theirs or ours
+
+
+def _method(kind: str, subject: Subject) -> str | None:
+    if not kind.startswith("payment."):
+        return None
+    details = child(subject, "payment_method_details")
+    return strictjson.word_or_none(details.get("type"))
 
 
 def _provider_ref(kind: str, subject: Subject) -> str:

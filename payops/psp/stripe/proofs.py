@@ -45,6 +45,9 @@ def collection_of(kind: str) -> str | None:
     """Where the object of such an event is asked for; None where that is not offered."""
     if kind == "refund.observed":
         return "charges"
+    if kind == "refund.returned":
+        # A refund that failed is shown; that its money came back is a balance transaction's news.
+        return None
     families = {
         "payout": "payouts",
         "settlement": "payouts",
