@@ -141,9 +141,7 @@ def _apply(batch: Batch, work: EventWork, known: Known) -> None:
     """In its turn, believed, applied; what the provider said after a long wait opens the way."""
     event, late = work.event, known.verdicts.deadline(work.event)
     proved = known.verdicts.proved(event)
-    # After the deadline, what the provider cannot be asked about has waited long enough.
-    waited = late is not None and not verification.can_ask(work.account, work.said)
-    gap = None if proved or waited else known.sequences.gap(work)
+    gap = None if proved else known.sequences.gap(work)
     first = len(batch.case_works)
     if gap is not None:
         work.park(*gap)

@@ -258,7 +258,10 @@ def _unknown(batch: Batch, work: EventWork, told: Verification) -> CaseWork:
 
 
 def _unanswered(batch: Batch, work: EventWork, told: Verification) -> CaseWork:
-    """One case for the account, with a line for each event that waits."""
+    """One case for the account, with a line for each event that waits.
+
+    Where nobody can be asked, what is lost before it cannot be bridged: a person looks.
+    """
     words = f"{work.account} does not answer whether its events are true"
     found = _finding(batch, work, "verification_unanswered", work.account.address, words)
     text = f"{work.event.type} {work.event.provider_event_id} waits unverified; nothing is applied"

@@ -98,7 +98,7 @@ def test_a_second_login_is_the_same_requester() -> None:
         ("beneficiary", "S-9999"),
         ("beneficiary", "be_" + "0" * 32),
         ("account", "stripe/other"),
-        ("account", "adyen/demo"),
+        ("account", "adyen/other"),
     ],
 )
 def test_what_is_not_known_is_refused_and_leaves_the_key_free(field: str, named: str) -> None:

@@ -119,7 +119,7 @@ def worker_dies(system: System, at: str, moment: str) -> int:
             f"PAYOPS_{name}_URL": system.url,  # type: ignore[attr-defined]
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         },
-        input=f"{at} {moment} bulk\n",
+        input=f"{at} {moment} outside\n",
         capture_output=True,
         text=True,
         timeout=60,

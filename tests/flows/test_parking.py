@@ -18,7 +18,7 @@ from payops.commands.invariants.base import Moment
 from payops.commands.invariants.table import check_all
 from payops.core import clock
 from payops.core.models import Message
-from payops.flows import governance, payout_exception, verify_event
+from payops.flows import governance, payout_exception, verification, verify_event
 from payops.psp.base import Authentication, NotFound
 from payops.psp.standard.adapter import StandardAdapter
 from payops.webhooks import services as inbox
@@ -195,6 +195,36 @@ def test_a_lost_update_is_bridged_by_the_provider_s_own_state(numbered: None, vi
     assert (payout.state, payout.exception_from) == ("EXCEPTION", "PAID")
     assert balances(payout) == BACK_UNDECIDED
     assert event_of(3).state == "PROCESSED"
+
+
+def test_a_gap_that_nobody_can_be_asked_about_is_one_line_for_a_person(
+    numbered: None, view: View
+) -> None:
+    """WH-10: asked once, told once, never guessed over; the lost update still releases it."""
+    view.askable = frozenset()
+    payout = sent_payout("1200.00")
+    tell(payout, "created", 1)
+    tell(payout, "failed", 3)
+    drain()
+
+    assert ask_overdue() == 1
+    drain()
+    for _ in range(2):
+        come_due()
+        drain()
+
+    waiting, case = event_of(3), Case.objects.get()
+    assert (waiting.state, view.asked) == ("PARKED", [])
+    assert (case.rule, case.fingerprint) == ("verification_unanswered", "standard/demo")
+    line = CaseEntry.objects.get(case=case, kind="unanswered")
+    assert line.text.endswith(f"nothing is applied ({verification.NOT_OFFERED})")
+    assert not Message.objects.filter(topic="event.verify", state="PENDING").exists()
+    assert balances(payout) == SENT
+
+    tell(payout, "paid", 2)
+    drain()
+    assert {event_of(n).state for n in (1, 2, 3)} == {"PROCESSED"}
+    assert reload(payout).exception_from == "PAID"
 
 
 def test_an_older_number_after_a_newer_one_never_goes_back(numbered: None, view: View) -> None:

@@ -19,7 +19,7 @@ import pytest
 from payops.core import clock
 from payops.webhooks.models import Delivery, Payload, ProviderEvent, RefusalCount
 from payops.webhooks.noise import noise
-from tests.webhooks.four_providers import FIXTURES, PROVIDERS, Senders
+from tests.webhooks.four_providers import FIXTURES, PROVIDERS, SELLER, Senders
 from tests.webhooks.four_providers import paypal_signer as paypal_signer
 from tests.webhooks.four_providers import senders as senders
 from tests.webhooks.hostile_bodies import BLOCKS, MERCHANT_ACCOUNT, holder_of, places, signature_of
@@ -31,8 +31,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SEED = 20260102
 BODIES = 10_000
 GOOD_EVERY = 20
-CHANGES_MAX = 3
+CHANGES_MAX = 2
 BYTES_SHARE = 0.1
+SELLER_OF_FIXTURES = "S-204"
 READABLE = [
     json.loads(block.text) for block in BLOCKS if not block.reason and len(block.text) < 9999
 ]
@@ -47,7 +48,7 @@ class Generator:
         self._senders, self._dice = senders, random.Random(SEED)
         self._bases = {
             provider: [
-                json.loads(path.read_bytes())
+                json.loads(path.read_text().replace(SELLER_OF_FIXTURES, SELLER))
                 for path in sorted((FIXTURES / provider / "fixtures").glob("*.json"))
             ]
             for provider in PROVIDERS
@@ -150,13 +151,17 @@ def _sign_items(body: Body) -> None:
 def test_ten_thousand_generated_bodies_are_kept_or_refused(senders: Senders) -> None:
     import time; T=time.monotonic()
     generator, answers, goods = Generator(senders), Counter[tuple[str, int]](), 0
-    sent: dict[tuple[str, str], tuple[bytes, int]] = {}
+    sent: dict[tuple[str, str], bytes] = {}
+    accepted: set[tuple[str, str]] = set()
 
     for number in range(BODIES):
         provider, raw, headers = generator.next(number)
         status = senders.post(provider, raw, headers).status_code
         answers[provider, status] += 1
-        sent[provider, hashlib.sha256(raw).hexdigest()] = raw, status
+        key = provider, hashlib.sha256(raw).hexdigest()
+        sent[key] = raw
+        if status == 200:
+            accepted.add(key)
         if number % GOOD_EVERY == 0:
             whole, event_id = good(provider, number)
             signed = (
@@ -172,8 +177,8 @@ def test_ten_thousand_generated_bodies_are_kept_or_refused(senders: Senders) -> 
     assert {status for _, status in answers} == {200, 401}
     assert all(answers[provider, 200] > BODIES // 8 for provider in PROVIDERS), answers
     stored = raw_bodies()
-    for key, (raw, status) in sent.items():
-        assert (stored.get(key) == raw) is (status == 200), (key, raw[:500])
+    for key, raw in sent.items():
+        assert stored.get(key) == (raw if key in accepted else None), (key, raw[:500])
     noise.flush(now=clock.utc_now())
     refused = sum(row.kept + row.dropped for row in RefusalCount.objects.all())
     assert refused == sum(count for (_, status), count in answers.items() if status == 401)

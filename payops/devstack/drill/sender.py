@@ -29,6 +29,7 @@ BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 PATIENCE_S = 240.0  # after the last new event, for what is still unacknowledged
 REMEMBERED = 3_000  # a duplicate repeats one of the last so many
 IDLE_S = 0.5
+SLOW_S = 1.0
 
 
 @dataclass(slots=True)
@@ -101,7 +102,10 @@ class Sender:
         self.target = urlsplit(told["web"])
         self.post = Post()
         self.lock = threading.Lock()
-        self.attempts_s: list[float] = []  # answered 2xx, or not at all within the timeout
+        # Of attempts answered 2xx, or not at all within the timeout: from when they were due, and
+        # from when a connection was free for them.
+        self.attempts_s: list[float] = []
+        self.services_s: list[float] = []
         self.failures: Counter[str] = Counter()
         self.sent: list[Sent] = []
 
@@ -153,11 +157,13 @@ class Sender:
             self.target.hostname or "", self.target.port, timeout=TIMEOUT_S
         )
         while (due := self.post.take()) is not None:
+            begun_s = time.monotonic()
             word = self._attempt(link, due.sent.letter)
             now_s = time.monotonic()
             with self.lock:
                 if word in ("200", "timeout"):
                     self.attempts_s.append(now_s - due.at_s)
+                    self.services_s.append(now_s - begun_s)
                 if word == "200":
                     due.sent.answered += 1
                     due.sent.acknowledged_s = due.sent.acknowledged_s or now_s
@@ -192,6 +198,7 @@ class Sender:
     def _summary(self, took_s: float) -> dict[str, Any]:
         with self.lock:
             self.attempts_s.sort()
+            self.services_s.sort()
             waits = sorted(
                 sent.acknowledged_s - sent.first_due_s
                 for sent in self.sent
@@ -204,6 +211,8 @@ class Sender:
                 "unacknowledged": self.post.open,
                 "failed_attempts": dict(self.failures),
                 "attempt_s": _shares(self.attempts_s),
+                "service_s": _shares(self.services_s),
+                "slow": sum(wait_s > SLOW_S for wait_s in self.attempts_s),
                 "acknowledged_s": _shares(waits),
                 "bodies": [
                     [

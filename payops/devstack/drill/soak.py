@@ -142,7 +142,7 @@ def _start_sender(orders: SoakOrders, home: Path, *, prefix: str) -> subprocess.
 def _figures(told: Mapping[str, Any]) -> dict[str, Any]:
     bodies = told["bodies"]
     poisoned = sum(not reference for _, _, _, reference, _ in bodies)
-    answered, whole = told["attempt_s"], told["acknowledged_s"]
+    share = told["slow"] / max(told["answered"], 1)
     failed = ", ".join(f"{n} {word}" for word, n in sorted(told["failed_attempts"].items()))
     return {
         "deliveries": told["deliveries"],
@@ -150,8 +150,10 @@ def _figures(told: Mapping[str, Any]) -> dict[str, Any]:
         "duplicates": told["deliveries"] - len(bodies),
         "poisoned bodies": poisoned,
         "attempts that failed and were repeated": failed or "none",
-        "acknowledgement of an attempt": _in_words(answered),
-        "first attempt due to acknowledged, outages and retries included": _in_words(whole),
+        "acknowledgement, from when the attempt was due": _in_words(told["attempt_s"]),
+        "acknowledgement, from when a connection was free": _in_words(told["service_s"]),
+        "acknowledgements over 1 s": f"{told['slow']} ({share:.2%})",
+        "first due to acknowledged, outages and retries": _in_words(told["acknowledged_s"]),
     }
 
 
