@@ -149,7 +149,9 @@ def _sign_items(body: Body) -> None:
 
 
 def test_ten_thousand_generated_bodies_are_kept_or_refused(senders: Senders) -> None:
-    import time; T=time.monotonic()
+    import time
+
+    T = time.monotonic()
     generator, answers, goods = Generator(senders), Counter[tuple[str, int]](), 0
     sent: dict[tuple[str, str], bytes] = {}
     accepted: set[tuple[str, str]] = set()
@@ -169,9 +171,15 @@ def test_ten_thousand_generated_bodies_are_kept_or_refused(senders: Senders) -> 
             )
             assert senders.post(provider, whole, signed).status_code == 200
             goods += 1
-    import time; print("POSTED", time.monotonic()-T, answers)
+    import time
+
+    print("POSTED", time.monotonic() - T, answers)
     until_all_is_decided()
-    print("DRAINED", time.monotonic()-T, Counter(ProviderEvent.objects.values_list("state", flat=True)))
+    print(
+        "DRAINED",
+        time.monotonic() - T,
+        Counter(ProviderEvent.objects.values_list("state", flat=True)),
+    )
 
     assert sum(answers.values()) == BODIES
     assert {status for _, status in answers} == {200, 401}

@@ -19,7 +19,9 @@ from django.test import Client
 from payops.commands.invariants.base import Moment
 from payops.commands.invariants.table import as_json, check_all
 from payops.core import audit, clock, crypto
+from payops.core.lanes import LANES
 from payops.core.models import DataKey
+from payops.flows import turns
 from payops.payments.models import Payment
 from payops.webhooks.models import Delivery, Payload, ProviderEvent, RefusalCount
 from payops.webhooks.noise import noise
@@ -36,6 +38,7 @@ GOOD_EVERY = 10
 GOOD_CENTS = 7
 # More than the attempts that any lane allows.
 ROUNDS_MAX = 14
+DRAIN_S = 60.0
 DECIDED = {"PROCESSED", "IGNORED", "PARKED", "DEAD"}
 # Why a body that its provider signed is not stored: nothing in it is believed, or it is not ours.
 REFUSED = {
@@ -72,9 +75,10 @@ def good(provider: str, number: int) -> tuple[bytes, str]:
 
 
 def until_all_is_decided() -> None:
-    """Drain; what is left waits for a retry with its reason, and time passes until none does."""
+    """Drain as workers do; what is left waits for a retry with its reason, and time passes until none does."""
     for _ in range(ROUNDS_MAX):
-        builders.drain()
+        while sum(turns.work(lane, budget_s=DRAIN_S).claimed for lane in LANES):
+            pass
         left = ProviderEvent.objects.filter(state="RECEIVED")
         waiting = left.filter(failure_kind="transient", attempts__gt=0).exclude(last_error="")
         assert waiting.count() == left.count()
