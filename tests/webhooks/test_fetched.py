@@ -80,6 +80,7 @@ def test_certificate_is_fetched_once_in_an_hour(memory, clock, settings):
         (http(200, PEM, Content_Encoding="gzip"), "answer_encoded"),
         (b"", "remote_protocol_error"),
     ],
+    ids=["404", "500", "302", "301", "a page", "too large", "encoded", "nothing"],
 )
 def test_what_is_no_certificate_is_no_evidence_and_not_asked_again_at_once(
     memory, clock, settings, answer, reason

@@ -58,6 +58,7 @@ BLOWS = (
     Blow("worker-standard", child=True),
     Blow("worker-calls"),
     Blow("worker-calls", child=True),
+    Blow("worker-outside"),
     Blow("worker-housekeeping"),
     Blow("scheduler"),
     Blow("database"),

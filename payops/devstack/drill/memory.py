@@ -24,7 +24,10 @@ WARM_UP_S = 20.0
 NOISE_MB = 4.0
 GROWTH_MB_PER_MINUTE = 1.0
 MB = 1024 * 1024
-WATCHED = ("web", "worker-high", "worker-standard", "worker-calls", "worker-housekeeping")
+WATCHED = (
+    *("web", "worker-high", "worker-standard", "worker-calls", "worker-outside"),
+    "worker-housekeeping",
+)
 Sample = tuple[float, int]  # seconds since the start, bytes
 
 

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('payments', '0003_leaner_leaves'),
+        ("payments", "0003_leaner_leaves"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='callgate',
-            name='last_subject',
-            field=models.CharField(blank=True, default='', max_length=255),
+            model_name="callgate",
+            name="last_subject",
+            field=models.CharField(blank=True, default="", max_length=255),
         ),
     ]

@@ -27,7 +27,7 @@ from payops.devstack.errors import StackError
 SEED_MAX = 10_000
 # name -> (default, least, most)
 BOUNDS = {
-    "kills": (42, 1, 500),
+    "kills": (45, 1, 500),
     "seconds": (130, 1, 7_200),
     "minutes": (10, 0.5, 240),
     "rate": (150, 1, 2_000),
@@ -58,7 +58,7 @@ class Command(BaseCommand):
             help="one provider away while approved payouts wait for it",
         )
         parser.add_argument("--seed", type=int, help="the same seed kills in the same order")
-        parser.add_argument("--kills", type=int, help="how many processes (42)")
+        parser.add_argument("--kills", type=int, help="how many processes (45)")
         parser.add_argument("--seconds", type=float, help="time under fire (130)")
         parser.add_argument("--minutes", type=float, help="--soak, --provider-down: how long (10)")
         parser.add_argument("--rate", type=float, help="--soak: events a second (150)")
