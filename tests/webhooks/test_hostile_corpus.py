@@ -75,7 +75,7 @@ def good(provider: str, number: int) -> tuple[bytes, str]:
 
 
 def until_all_is_decided() -> None:
-    """Drain as workers do; what is left waits for a retry with its reason, and time passes until none does."""
+    """Drain as workers do; what is left waits for a retry, and time passes until none does."""
     for _ in range(ROUNDS_MAX):
         while sum(turns.work(lane, budget_s=DRAIN_S).claimed for lane in LANES):
             pass
