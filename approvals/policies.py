@@ -62,6 +62,7 @@ FIXED: dict[str, tuple[str, ...]] = {
     "payout_not_sent": (FINANCE, TREASURY),
     "allowlist_change": (OPS_LEAD,),
     "account_settings": (OPS_LEAD, FINANCE),
+    "webhook_secret": (OPS_LEAD, FINANCE),
 }
 KIND_LABELS = {
     "payout_exception": "Payout exception",
@@ -77,6 +78,7 @@ KIND_LABELS = {
     "payout_not_sent": "Payout declared not sent",
     "allowlist_change": "Allowlist change",
     "account_settings": "Provider account settings",
+    "webhook_secret": "New webhook secret",
 }
 
 

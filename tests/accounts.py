@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
+
 from payops.commands.bootstrap import as_owner
 from payops.core import clock
 from payops.core.models import ProviderAccount
 from payops.webhooks.directory import directory
-from payops.webhooks.models import AllowlistEntry, AllowlistName
+from payops.webhooks.models import AllowlistEntry, AllowlistName, Secret
+from payops.webhooks.secrets import add_secret
 
 
 def account_of(provider: str, slug: str = "demo") -> ProviderAccount:
@@ -33,6 +36,15 @@ def with_networks(provider: str, *networks: str, label: str = "tests") -> Provid
             )
     directory.forget()
     return account
+
+
+def with_secret(provider: str, value: str, slug: str = "demo") -> Secret:
+    """A live secret beside the others, as a granted one would be."""
+    account = account_of(provider, slug)
+    with as_owner(), transaction.atomic():
+        secret = add_secret(account=account, value=value, now=clock.utc_now())
+    directory.forget()
+    return secret
 
 
 def with_name(provider: str, name: str) -> AllowlistName:

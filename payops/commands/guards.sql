@@ -498,6 +498,57 @@ DROP TRIGGER IF EXISTS payops_allowlist_approved ON webhooks_allowlistname;
 CREATE TRIGGER payops_allowlist_approved BEFORE INSERT OR UPDATE OR DELETE
   ON webhooks_allowlistname FOR EACH ROW EXECUTE FUNCTION payops_allowlist_approved();
 
+-- SE-1, D5, WH-30: a webhook secret is kept inactive with the request that asks for it and
+-- accepted through its grant alone; its value never changes, and what is retired stays so.
+CREATE OR REPLACE FUNCTION payops_secret_approved() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE asked approvals_approvalrequest; address text;
+BEGIN
+  IF payops_is_owner() THEN RETURN coalesce(NEW, OLD); END IF;
+  IF TG_OP = 'DELETE' THEN
+    PERFORM payops_refuse('webhook secrets are retired, never deleted');
+  END IF;
+  SELECT provider || '/' || slug INTO address FROM core_provideraccount
+    WHERE id = NEW.account_id AND book_id = NEW.book_id;
+  IF TG_OP = 'INSERT' THEN
+    SELECT r.* INTO asked FROM approvals_approvalrequest r
+      WHERE NEW.approval_id ~ '^ap_[0-9a-f]{32}$' AND r.id = substr(NEW.approval_id, 4)::uuid
+        AND r.kind = 'webhook_secret' AND r.state = 'PENDING';
+    IF asked.id IS NULL OR NEW.active_from IS NOT NULL OR NEW.retired_at IS NOT NULL
+       OR asked.book_id <> NEW.book_id
+       OR asked.facts ->> 'provider_account' IS DISTINCT FROM address
+       OR asked.facts ->> 'secret' IS DISTINCT FROM NEW.id::text
+       OR asked.facts ->> 'hint' IS DISTINCT FROM NEW.hint THEN
+      PERFORM payops_refuse('a webhook secret is added only inactive, with its pending request');
+    END IF;
+    RETURN NEW;
+  END IF;
+  IF (NEW.id, NEW.book_id, NEW.account_id, NEW.data_key_id, NEW.ciphertext, NEW.hint,
+      NEW.approval_id, NEW.created_at)
+     IS DISTINCT FROM
+     (OLD.id, OLD.book_id, OLD.account_id, OLD.data_key_id, OLD.ciphertext, OLD.hint,
+      OLD.approval_id, OLD.created_at) THEN
+    PERFORM payops_refuse('a webhook secret keeps its account, value and request');
+  END IF;
+  IF OLD.retired_at IS NOT NULL
+     AND (NEW.retired_at IS NULL OR NEW.retired_at > OLD.retired_at) THEN
+    PERFORM payops_refuse('a webhook secret is never accepted longer than was said');
+  END IF;
+  IF NEW.active_from IS DISTINCT FROM OLD.active_from THEN
+    SELECT * INTO asked FROM payops_approved(NEW.approval_id, 'webhook_secret');
+    IF asked.id IS NULL OR asked.executed_at IS NULL OR OLD.active_from IS NOT NULL
+       OR OLD.retired_at IS NOT NULL OR NEW.active_from < asked.executed_at
+       OR asked.book_id <> NEW.book_id
+       OR asked.facts ->> 'provider_account' IS DISTINCT FROM address
+       OR asked.facts ->> 'secret' IS DISTINCT FROM NEW.id::text THEN
+      PERFORM payops_refuse('a webhook secret is accepted only through its granted approval');
+    END IF;
+  END IF;
+  RETURN NEW;
+END $$;
+DROP TRIGGER IF EXISTS payops_secret_approved ON webhooks_secret;
+CREATE TRIGGER payops_secret_approved BEFORE INSERT OR UPDATE OR DELETE ON webhooks_secret
+  FOR EACH ROW EXECUTE FUNCTION payops_secret_approved();
+
 -- RB-3: a finished runbook step stays as it was recorded.
 CREATE OR REPLACE FUNCTION payops_step_done() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

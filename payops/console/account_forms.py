@@ -111,7 +111,7 @@ class SettingsForm(ActForm):
     )
     calls_per_s = forms.IntegerField(label="Calls a second, at most")
     listing_every_s = forms.IntegerField(
-        label="Listing every, seconds", help_text="0: never list at the provider."
+        label="Listing every, seconds", help_text="At least 60. 0: never list at the provider."
     )
     park_deadline_s = forms.IntegerField(
         label="Parked at most, seconds",

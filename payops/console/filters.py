@@ -6,7 +6,7 @@ could not understand. A refused value filters nothing and is told to the person.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
@@ -48,7 +48,7 @@ class Filters:
                 return control.value
         raise KeyError(name)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Control]:
         return iter(self.controls)
 
     @property
@@ -133,8 +133,10 @@ def _compared(column: str, side: str, amount: Decimal, rounding: str) -> Q:
 
 def _understood(control: Control, text: str) -> tuple[object, str]:
     """The value and "", or what the text is not."""
-    if not text or control.kind in ("text", "hidden", "check"):
+    if not text or control.kind in ("text", "hidden"):
         return text, ""
+    if control.kind == "check":
+        return text, "" if text == "1" else f"neither 1 nor nothing for “{control.label}”"
     if control.kind == "select":
         known = any(text == value for value, _ in control.options)
         return text, "" if known else f"none of the choices of “{control.label}”"

@@ -59,14 +59,23 @@ def band(
         '<text class="axis" x="{}" y="{}">expected {}</text>{}',
         *(LEFT, at_expected, RIGHT - LEFT, max(FLOOR - at_expected, 1)),
         *(LEFT, at_threshold, RIGHT),
-        *(LEFT, max(at_threshold - 3, 9), opens_at),
-        *(LEFT, min(max(at_expected - 3, at_threshold + 10), FLOOR - 2), expected),
+        *(LEFT, _above(at_threshold), opens_at),
+        *(LEFT, _below(at_threshold, at_expected), expected),
         _line(points),
     )
     last = shown[-1] if shown else 0
     told = f"{len(shown)} windows, highest {max(shown, default=0)}, latest {last}; "
     told += f"expected {expected}, opens at {opens_at}"
     return _frame(drawn, ends=ends, title=title, told=told, name=name)
+
+
+def _above(at_threshold: int) -> int:
+    """The threshold's label lies on its line, with room for the other one below it."""
+    return max(min(at_threshold - 3, FLOOR - 2 - NAME_HEIGHT), 9)
+
+
+def _below(at_threshold: int, at_expected: int) -> int:
+    return min(max(at_expected - 3, _above(at_threshold) + NAME_HEIGHT), FLOOR - 2)
 
 
 def quantiles(

@@ -57,7 +57,12 @@ _ROWS = (
         "DUPLICATE SUPERSEDED INACTIVE NONE NOT_YET",
     ),
 )
-_LABELS = {"VOID": "Voided", "DEAD": "Dead letter", "OK": "OK"}
+_LABELS = {
+    "VOID": "Voided",
+    "DEAD": "Dead letter",
+    "OK": "OK",
+    "IP_NOT_ALLOWED": "IP address not allowed",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ INBOX = [
 ACCOUNTS = [
     path("accounts/", accounts.index, name="accounts"),
     path("accounts/<slug:provider>/<slug:slug>/", accounts.record, name="account"),
+    path("accounts/<slug:provider>/<slug:slug>/refused/", accounts.refused, name="account-refused"),
     path("accounts/<slug:provider>/<slug:slug>/list/", accounts.bring_list, name="account-list"),
     path("accounts/<slug:provider>/<slug:slug>/name/", accounts.follow, name="account-name"),
     path("accounts/<slug:provider>/<slug:slug>/mode/", accounts.mode, name="account-mode"),

@@ -5,6 +5,7 @@ One table per kind of record. Says what, which numbers, what now; never decides.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -62,10 +63,75 @@ PAYOUT_TURN = {
 
 VALUES = {"psp_balance": "PSP balance", "command": "command line", "api": "API"}
 
+# Machine words that reach a screen, as people say them; unknown ones keep their own name.
+CODES = {
+    "StructuralMismatch": "it does not fit",
+    "amount_malformed": "the amount cannot be read",
+    "amount_missing": "the amount is missing",
+    "amount_negative": "the amount is negative",
+    "amount_not_whole": "the amount is no whole number",
+    "api_error": "Error at the provider",
+    "duplicate_key": "a member stands twice",
+    "event_code_missing": "the event code is missing",
+    "event_id_mismatch": "two event ids differ",
+    "event_id_missing": "the event id is missing",
+    "event_type_missing": "the event type is missing",
+    "fee_in_another_currency": "the fee is in another currency",
+    "listed_at_provider": "Listed at the provider",
+    "lone_surrogate": "a broken character",
+    "mode_mismatch": "Test event at a live account, or the other way round",
+    "nested_too_deep": "nested too deep",
+    "not_json": "it is not JSON",
+    "nul_character": "a NUL character",
+    "object_id_missing": "the object id is missing",
+    "object_missing": "the object is missing",
+    "platform_fee_exceeds_amount": "the platform fee exceeds the amount",
+    "platform_fee_malformed": "the platform fee cannot be read",
+    "sequence_missing": "the sequence is missing",
+    "status_contradicts_type": "the status contradicts the type",
+    "status_unknown": "the status is unknown",
+}
+# Work by the clock: name of its slot, how often at least, in words.
+WORK = {
+    "fold-secrets": "counts which secrets verified",
+    "list": "lists events at the provider",
+    "compare": "compares silent payouts with the provider",
+    "missing-settled": "looks for payouts paid but not told",
+    "monitoring-fold": "counts what happened",
+    "monitoring-forget": "forgets old counts",
+    "monitoring-rules": "looks at the alert rules",
+    "prune-refusals": "forgets old counts of refusals",
+    "recheck-parked": "looks at parked events again",
+    "resend-unknown": "sends again what nobody answered",
+    "resolve-allowlist": "resolves the names of allowlists",
+    "verify-overdue": "asks about what was never verified",
+}
+# state of a valve: (words, tone)
+GATE = {
+    "CLOSED": ("Calls go out", "good"),
+    "OPEN": ("No calls", "bad"),
+    "HALF_OPEN": ("Probing", "warn"),
+}
+CODED = re.compile(r"\b(?:" + "|".join(map(re.escape, CODES)) + r")\b")
+
+
+def plain(text: object) -> str:
+    """A text of the machine with its codes as words."""
+    return CODED.sub(_as_words, str(text))
+
+
+def _as_words(found: re.Match[str]) -> str:
+    return CODES[found[0]]
+
+
+def work(name: str) -> str:
+    return WORK.get(name, name.replace("-", " "))
+
 
 def value(kept: object) -> str:
     """A value of a closed list as people say it."""
-    return VALUES.get(str(kept), str(kept).replace("_", " "))
+    text = str(kept)
+    return VALUES.get(text) or CODES.get(text) or text.replace("_", " ")
 
 
 def state(value: str) -> str:

@@ -1,7 +1,8 @@
 """The outbox: news sent in the transaction of the act that made it (D4, WH-25).
 
-A message is unique per (book, topic, key): sending it again is a no-op. Payloads carry ids only.
-The lane is woken after the commit, best-effort; the sweep finds what a lost wake-up missed.
+A message is unique per (book, topic, key): sending it again is a no-op. Payloads carry ids, never
+persons' data. The lane is woken after the commit, best-effort; the sweep finds what a lost wake-up
+missed.
 """
 
 from __future__ import annotations

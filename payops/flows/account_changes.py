@@ -21,12 +21,14 @@ from payops.webhooks.models import AllowlistEntry
 ALLOWLIST = "allowlist_change"
 SETTINGS = "account_settings"
 SETTING_VALUE_MAX = 500
-# Column, smallest and largest value, unit for people. No listing at all is 0 seconds.
+# Column, smallest and largest value, unit for people.
 NUMBERS = (
     ("calls_per_s", 1, 1000, "calls a second"),
     ("listing_every_s", 0, 86_400, "seconds"),
     ("park_deadline_s", 60, 7 * 86_400, "seconds"),
 )
+# Listing more often than this asks for the same pages again and again; 0 is no listing at all.
+LISTING_EVERY_MIN_S = 60
 VERIFY_POLICIES = ("never", "when_money_moves", "always")
 
 
@@ -111,6 +113,12 @@ def check_settings(facts: dict[str, Any]) -> dict[str, Any]:
             raise AccountChangeRefused(f"{words} {value}: {least} to {most} {unit} fit")
         if value != getattr(account, column):
             becomes[column] = value
+    every_s = becomes.get("listing_every_s", 0)
+    if 0 < every_s < LISTING_EVERY_MIN_S:
+        raise AccountChangeRefused(
+            f"listing every {every_s} s is too often: at least {LISTING_EVERY_MIN_S} s apart, "
+            "or 0 to list never"
+        )
     values = facts.get("settings", account.settings)
     fits = isinstance(values, dict) and all(
         isinstance(each, str) and len(each) <= SETTING_VALUE_MAX

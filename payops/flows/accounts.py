@@ -1,8 +1,9 @@
 """Provider accounts: asking for other allowlists and settings, changing webhook secrets.
 
 Allowlists and settings are policies: `propose_*` asks, others decide, `account_changes` puts them
-in force. Secrets are rotated at once, with a fresh password, a reason and the audit. `keep_up` is
-the housekeeping of all of it. Serves WH-3, WH-30, WH-31.
+in force. A new secret is asked for in the same way (`webhook_secrets`); one is retired at once,
+with a fresh password, a reason and the audit. `keep_up` is the housekeeping of all of it. Serves
+WH-3, WH-30, WH-31, D5.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from approvals.models import ApprovalRequest
-from payops.core import schedule
+from payops.core import crypto, ids, schedule
 from payops.core.actors import Actor
 from payops.core.models import ProviderAccount
-from payops.flows import account_changes, governance
+from payops.flows import account_changes, governance, webhook_secrets
 from payops.webhooks import allowlist, noise, rotation, secret_use
 from payops.webhooks.allowlist import Allowlist
 from payops.webhooks.models import AllowlistName, Secret
 from payops.webhooks.rotation import RotationRefused
-from payops.webhooks.secrets import add_secret, retire_secret
+from payops.webhooks.secrets import HINT_CHARS, add_pending, add_secret, retire_secret
 
 log = logging.getLogger(__name__)
 
@@ -180,20 +181,67 @@ def propose_settings(
 def rotate_secret(
     *, account: ProviderAccount, value: str, reason: str, actor: Actor, now: datetime
 ) -> Secret:
-    """Add a secret beside the live ones; the edge finds it at the first body it signs.
+    """Add a secret beside the live ones, as the schema's owner: nobody else is asked.
 
-    Raises RotationRefused, SecretRefused.
+    The edge finds it at the first body it signs. Raises RotationRefused, SecretRefused.
     """
     _needs_reason(reason)
     found = rotation.checked(account, value)
     with transaction.atomic(durable=True):
         secret = add_secret(account=account, value=found, now=now, actor=actor, reason=reason)
         if secret.created_at != now:
-            raise RotationRefused(
-                f"this value is live already (…{secret.hint}, since "
-                f"{secret.active_from:%Y-%m-%d %H:%M} UTC); nothing was changed"
-            )
+            raise RotationRefused(_known_words(secret))
     return secret
+
+
+def propose_secret(
+    *, account: ProviderAccount, value: str, reason: str, actor: Actor, now: datetime
+) -> ApprovalRequest:
+    """Keep a further secret and ask for it; it verifies nothing until others granted it.
+
+    Raises RotationRefused, SecretRefused, ChangeRefused.
+    """
+    _needs_reason(reason)
+    found, key = rotation.checked(account, value), ids.uuid7()
+
+    def keep(request: ApprovalRequest) -> None:
+        secret = add_pending(
+            account=account,
+            key=key,
+            value=found,
+            approval_id=request.public_id,
+            actor=actor,
+            now=now,
+            reason=reason,
+        )
+        if secret.pk != key:
+            raise RotationRefused(_known_words(secret))
+
+    return governance.propose(
+        kind=webhook_secrets.KIND,
+        facts={
+            "provider_account": account.address,
+            "hint": found[-HINT_CHARS:],
+            "value_hash": crypto.keyed_hash(found),
+            "secret": str(key),
+        },
+        title=f"New webhook secret of {account.address}: …{found[-HINT_CHARS:]}",
+        reason=reason,
+        actor=actor,
+        now=now,
+        subject_id=account.address[:64],
+        book=account.book,
+        also=keep,
+    )
+
+
+def _known_words(secret: Secret) -> str:
+    if secret.active_from is None:
+        return f"this value waits for {secret.approval_id} (…{secret.hint}); nothing was changed"
+    return (
+        f"this value is live already (…{secret.hint}, since "
+        f"{secret.active_from:%Y-%m-%d %H:%M} UTC); nothing was changed"
+    )
 
 
 def retire(
@@ -212,6 +260,11 @@ def retire(
         known = {each.secret.pk: each for each in rotation.states(account=account, now=now)}
         if secret_id not in known:
             raise RotationRefused(f"{account.address} has no secret {secret_id}")
+        if rotation.is_waiting(known[secret_id].secret):
+            raise RotationRefused(
+                f"…{known[secret_id].secret.hint} waits for "
+                f"{known[secret_id].secret.approval_id}: withdraw or reject that request instead"
+            )
         refusal = known[secret_id].refusal(now)
         if refusal and not force:
             raise RotationRefused(refusal)

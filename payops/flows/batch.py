@@ -9,6 +9,7 @@ from uuid import UUID
 
 from approvals import services as approvals
 from ledger import posting
+from ledger.errors import LedgerRefused
 from payops.cases import services as cases
 from payops.cases.models import Case
 from payops.cases.services import Finding, Line
@@ -16,6 +17,7 @@ from payops.core import messages, state
 from payops.core.actors import Actor
 from payops.core.messages import News
 from payops.core.models import Book, ProviderAccount
+from payops.core.queues import StructuralMismatch
 from payops.payments.models import Beneficiary, Payment, Payout
 from payops.payments.services import HoldTarget, place_hold
 from payops.psp.base import NormalizedEvent
@@ -102,7 +104,10 @@ class Batch:
         self._flush_cases()
         self._flush_voids()
         if self.postings:
-            posting.post_many(self.postings, actor=self.actor, now=self.now)
+            try:
+                posting.post_many(self.postings, actor=self.actor, now=self.now)
+            except LedgerRefused as refusal:
+                raise StructuralMismatch(f"the ledger refuses it for good: {refusal}") from refusal
         for book in {book for book, _ in self.released}:
             keys = [key for owner, key in self.released if owner == book]
             inbox.release_waiting(book=book, keys=keys, actor=self.actor, now=self.now)

@@ -23,11 +23,15 @@ from payops.core import audit, ids
 from payops.core.actors import Actor, service
 from payops.core.models import ApiKey, Book, Person, RoleGrant, User
 from payops.core.roles import Act, Role, acts_of
-from payops.flows import account_changes, beneficiary, lane_policy
+from payops.flows import account_changes, beneficiary, lane_policy, webhook_secrets
 from payops.webhooks.models import ProviderEvent
 from payops.webhooks.services import discard
 
 ACTOR = service("governance")
+NOT_GRANTED = frozenset(ApprovalRequest.State) - {
+    ApprovalRequest.State.PENDING,
+    ApprovalRequest.State.APPROVED,
+}
 OTHER_TABLES = {lane_policy.TABLE.name: lane_policy.TABLE}
 
 
@@ -56,8 +60,12 @@ def propose(
     now: datetime,
     subject_id: str = "",
     book: Book | None = None,
+    also: Callable[[ApprovalRequest], object] | None = None,
 ) -> ApprovalRequest:
-    """Ask for a governed change. Raises ChangeRefused."""
+    """Ask for a governed change; `also` is done with the asking or not at all.
+
+    Raises ChangeRefused.
+    """
     if kind == policy_changes.KIND:
         _may(Act.PROPOSE_POLICY, actor, now)
         return _propose_policy(facts, reason, actor, now, book or _only_book())
@@ -66,7 +74,7 @@ def propose(
     checked = row.check(facts)
     owner = Book.objects.get(is_system=True) if row.in_system_book else book or _only_book()
     with transaction.atomic(durable=True):
-        return approvals.request_approval(
+        request = approvals.request_approval(
             book=owner,
             kind=kind,
             subject_id=subject_id or subject_of(kind, checked),
@@ -78,10 +86,16 @@ def propose(
             requested_by=Person.objects.get(pk=actor.human()),
             barred=_barred(kind, checked),
         )
+        if also is not None:
+            also(request)
+        return request
 
 
 def on_decided(approval: ApprovalRequest, now: datetime) -> None:
-    """Put a granted change in force, once; everything else needs no act."""
+    """Put a granted change in force, once; a secret that was not granted is given up."""
+    if approval.kind == webhook_secrets.KIND and approval.state in NOT_GRANTED:
+        with transaction.atomic(durable=True):
+            webhook_secrets.give_up(approval, ACTOR, now)
     if approval.state != ApprovalRequest.State.APPROVED or approval.executed_at is not None:
         return
     with transaction.atomic(durable=True):
@@ -282,6 +296,13 @@ GOVERNED = {
             Act.MANAGE_ACCOUNT,
             account_changes.check_settings,
             account_changes.apply_settings,
+            False,
+        ),
+        Governed(
+            webhook_secrets.KIND,
+            Act.MANAGE_ACCOUNT,
+            webhook_secrets.check,
+            webhook_secrets.apply,
             False,
         ),
     )

@@ -130,7 +130,8 @@ def _finish(listing: Listing, error: str) -> None:
             action="events.listing_failed" if error else "events.recovered",
             subject_id=listing.account.address,
             now=listing.finished_at,
-            reason=error or f"{listing.missing} events had not reached us",
+            reason=error
+            or f"{listing.missing} event{'' if listing.missing == 1 else 's'} had not reached us",
             evidence={
                 "since": listing.since.isoformat(),
                 "until": listing.until.isoformat(),
@@ -171,7 +172,7 @@ def _take_in(account: ProviderAccount, listing: Listing, page: EventPage) -> Non
 def _addressed(now: datetime) -> QuerySet[ProviderAccount]:
     """Accounts that webhooks can reach: without a secret nothing is accepted, nothing is missed."""
     live = Q(retired_at=None) | Q(retired_at__gt=now)
-    secrets = Secret.objects.filter(live, account=OuterRef("pk"))
+    secrets = Secret.objects.filter(live, account=OuterRef("pk"), active_from__isnull=False)
     return ProviderAccount.objects.filter(Exists(secrets))
 
 

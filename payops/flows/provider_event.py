@@ -234,7 +234,7 @@ def _open_conflict(event: ProviderEvent, delivery: Delivery, now: datetime) -> N
             fingerprint=event.public_id,
             period=clock.period_of(day),
             subject_id=event.public_id,
-            title=f"{event.provider_event_id} was sent with two different contents",
+            title=f"Event {event.provider_event_id} was sent with two different contents",
             trace_id=event.trace_id,
         ),
         actor=ACTOR,

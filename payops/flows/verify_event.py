@@ -1,8 +1,8 @@
 """Asks the provider about one event and writes down what it says; deciding is the event's flow.
 
 The question leaves outside any transaction, through the account's valve. Silence and lag are asked
-about again, ever more slowly and never in step; an answer is one append-only row that travels with
-the release of its event. Serves WH-10, WH-15, WH-22.
+about again, ever more slowly and never in step, and counted on the question; an answer is one
+append-only row that travels with the release of its event. Serves WH-10, WH-15, WH-22.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def ask(batch: list[Message], now: datetime) -> None:
             _record(event, message, HELD_BACK, clock.utc_now())
         raise
     told, asked_at = judge(said=said, found=found), clock.utc_now()
+    _count(message, told, asked_at)
     age = asked_at - message.created_at
     patience = SILENCE_MAX if told.verdict == Verdict.UNANSWERED else LAG_MAX
     if told.pending and age < patience:
@@ -98,6 +99,17 @@ def _said(event: ProviderEvent) -> NormalizedEvent:
         )
     except EventRefused as error:
         raise StructuralMismatch(f"the event cannot be read: {error.reason}") from error
+
+
+def _count(message: Message, told: Judgement, now: datetime) -> None:
+    """Keep with the question how often it was answered and what was said last, for the console."""
+    asked = {
+        "asked": int(message.payload.get("asked", 0)) + 1,
+        "asked_at": now.isoformat(),
+        "said": told.words,
+    }
+    held = Message.objects.filter(pk=message.pk, lease_token=message.lease_token)
+    held.update(payload={**message.payload, **asked})
 
 
 def _record(event: ProviderEvent, message: Message, told: Judgement, now: datetime) -> None:

@@ -36,6 +36,14 @@ def quantile_ms(histogram: Sequence[int], per_mille: int) -> int | None:
     raise AssertionError("a histogram holds what it sums up to")
 
 
+def at_most(histogram: Sequence[int], per_mille: int) -> str:
+    """The bound that so many of a thousand kept, "over 6 h" where the last bucket has none."""
+    total = sum(histogram)
+    beyond = total and histogram[-1] * 1000 > total * (1000 - per_mille)
+    bound = words(quantile_ms(histogram, per_mille))
+    return f"over {bound}" if beyond else bound
+
+
 def words(ms: int | None) -> str:
     """A bound as people read it: "250 ms", "5 s", "15 min"."""
     if ms is None:

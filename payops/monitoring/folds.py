@@ -68,9 +68,16 @@ def _sum_of(column: str) -> str:
     )
 
 
+# An event that was decided before and sent again by a person: how long it took says nothing of us.
+SENT_AGAIN = """EXISTS (SELECT 1 FROM core_auditevent b WHERE b.subject_id = a.subject_id
+  AND b.action = 'event.redriven' AND b.created_at < a.created_at)"""
+DIED_BEFORE = """EXISTS (SELECT 1 FROM core_auditevent b WHERE b.subject_id = a.subject_id
+  AND b.action = 'event.dead' AND b.created_at < a.created_at
+  AND b.created_at > a.created_at - interval '24 hours')"""
 EVENTS = f"""
 WITH decided AS MATERIALIZED (
   SELECT e.book_id, e.account_id, {FAMILIES} AS family, e.lane, a.to_state,
+    a.to_state <> 'DEAD' AND NOT {SENT_AGAIN} AS timed,
     date_trunc('minute', a.created_at, 'UTC') AS minute,
     greatest(extract(epoch FROM a.created_at - e.created_at) * 1000, 0)::bigint AS ours,
     greatest(extract(epoch FROM a.created_at - e.occurred_at) * 1000, 0)::bigint AS theirs
@@ -81,8 +88,8 @@ INSERT INTO monitoring_eventminute AS m (book_id, account_id, family, lane, minu
 SELECT book_id, account_id, family, lane, minute,
   count(*) FILTER (WHERE to_state = 'PROCESSED'), count(*) FILTER (WHERE to_state = 'IGNORED'),
   count(*) FILTER (WHERE to_state = 'DEAD'),
-  {_bucketed("CASE WHEN to_state <> 'DEAD' THEN ours END")},
-  {_bucketed("CASE WHEN to_state <> 'DEAD' THEN theirs END")}
+  {_bucketed("CASE WHEN timed THEN ours END")},
+  {_bucketed("CASE WHEN timed THEN theirs END")}
 FROM decided GROUP BY book_id, account_id, family, lane, minute
 ON CONFLICT (book_id, account_id, family, lane, minute) DO UPDATE SET
   processed = m.processed + excluded.processed, ignored = m.ignored + excluded.ignored,
@@ -93,7 +100,7 @@ SELECT e.book_id, 'dead', c.provider || '/' || c.slug,
   date_bin('5 minutes', a.created_at, 'epoch'::timestamptz), count(*)
 FROM core_auditevent a JOIN webhooks_providerevent e ON e.id = {KEY}
 JOIN core_provideraccount c ON c.id = e.account_id
-WHERE {RANGE} AND a.action = 'event.dead' GROUP BY 1, 3, 4"""
+WHERE {RANGE} AND a.action = 'event.dead' AND NOT {DIED_BEFORE} GROUP BY 1, 3, 4"""
 REFUNDS = f"""
 SELECT e.book_id, 'refunds', coalesce(nullif(b.country, ''), 'unknown'),
   date_bin('5 minutes', a.created_at, 'epoch'::timestamptz), count(*)

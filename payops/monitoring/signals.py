@@ -41,7 +41,7 @@ SIGNALS = {
         Series("refunds", "refund events"),
         Series("small_ok", "small payments that succeeded", timedelta(days=2)),
         Series("small_failed", "small payments that failed", timedelta(days=2)),
-        Series("dead", "events that became dead letters"),
+        Series("dead", "events that became dead letters, each once in a day"),
         Series("backlog", "rows waiting in a lane", timedelta(days=14)),
     )
 }

@@ -184,7 +184,7 @@ class NormalizedEvent:
     `original_provider_ref` what that derives from (the payment of a refund or dispute, the payout
     a reversal takes back). `movement_ref` names the money movement told of,
     `failure_movement_ref` the one that gives the money back. `method` is how a payment was made, in
-    the provider's own word. `reason` says why a kind is ignored.
+    the words of `methods`. `reason` says why a kind is ignored.
     """
 
     kind: str

@@ -132,19 +132,29 @@ class Delivery(Record):
         indexes = [
             models.Index(fields=["account", "dedupe_key"], name="delivery_event"),
             models.Index(fields=["account", "created_at"], name="delivery_recent"),
+            models.Index(
+                fields=["account", "created_at", "id"],
+                condition=Q(signature_ok=False, channel=WEBHOOK),
+                name="delivery_refused",
+            ),
         ]
 
 
 class Secret(Record):
-    """A webhook secret of an account; several may be live at once (WH-30)."""
+    """A webhook secret of an account; several may be live at once (WH-30).
+
+    One without `active_from` verifies nothing: it waits for the request `approval_id`, or was
+    given up with it.
+    """
 
     book = models.ForeignKey(Book, PROTECT, related_name="+")
     account = models.ForeignKey(ProviderAccount, PROTECT, related_name="+")
     data_key = models.ForeignKey(DataKey, PROTECT, related_name="+")
     ciphertext = models.BinaryField()
     hint = models.CharField(max_length=16)
-    active_from = models.DateTimeField()
+    active_from = models.DateTimeField(null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)
+    approval_id = models.CharField(max_length=40, blank=True, default="")
 
     history = history()
 

@@ -129,10 +129,10 @@ def overlap(account: ProviderAccount) -> timedelta:
 
 
 def states(*, account: ProviderAccount, now: datetime) -> list[SecretState]:
-    """Every secret that is live now or was, newest first, with what it verified."""
+    """Every secret that is live, was, or waits, newest first, with what it verified."""
     window = overlap(account)
     used = secret_use.uses(account=account, now=now)
-    rows = list(Secret.objects.filter(account=account).order_by("-active_from", "-pk"))
+    rows = list(Secret.objects.filter(account=account).order_by("-created_at", "-pk"))
     live = [row for row in rows if is_live(row, now)]
     since = clock.business_day(now - window, time_zone=account.book.time_zone)
     answer = []
@@ -152,4 +152,10 @@ def states(*, account: ProviderAccount, now: datetime) -> list[SecretState]:
 
 
 def is_live(secret: Secret, now: datetime) -> bool:
-    return secret.active_from <= now and (secret.retired_at is None or now < secret.retired_at)
+    good = secret.active_from is not None and secret.active_from <= now
+    return good and (secret.retired_at is None or now < secret.retired_at)
+
+
+def is_waiting(secret: Secret) -> bool:
+    """Kept for a request that is not decided yet."""
+    return secret.active_from is None and secret.retired_at is None

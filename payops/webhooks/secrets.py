@@ -1,6 +1,7 @@
 """Webhook secrets of provider accounts: kept encrypted, several live at once (SE-2, WH-30).
 
-Owns adding, retiring and reading them. A value is shown to nobody again: people see its hint.
+Owns adding, activating, retiring and reading them. A value is shown to nobody again: people see
+its hint. One that waits for its approval verifies nothing (SE-1, D5).
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from payops.core import actors, audit, crypto
 from payops.core.actors import Actor
@@ -50,29 +52,67 @@ def add_secret(
 ) -> Secret:
     """Add a secret beside the ones already live; the same value twice is one secret.
 
-    Raises SecretRefused.
+    The database lets the schema's owner alone do this. Raises SecretRefused.
     """
     assert connection.in_atomic_block, "a secret is written with its audit row"
-    if not VALUE_CHARS_MIN <= len(value) <= VALUE_CHARS_MAX or not value.isascii():
-        raise SecretRefused(
-            f"a webhook secret has {VALUE_CHARS_MIN} to {VALUE_CHARS_MAX} ASCII characters"
-        )
-    for known in _not_retired(account, now):
-        if hmac.compare_digest(_open(known), value.encode()):
-            return known
-    key = crypto.data_key(book=account.book, scope=f"secret:{account.pk.hex}")
-    secret = Secret(
-        book=account.book,
-        account=account,
-        data_key=key,
-        ciphertext=crypto.seal(key, value.encode()),
-        hint=value[-HINT_CHARS:],
-        active_from=active_from or now,
-        created_at=now,
-    )
+    known = _known(account, value, now)
+    if known is not None:
+        return known
+    secret = _sealed(account, value, now)
+    secret.active_from = active_from or now
     secret.save()
     _record(secret, "webhook_secret.added", actor, now, reason)
     return secret
+
+
+def add_pending(
+    *,
+    account: ProviderAccount,
+    key: UUID,
+    value: str,
+    approval_id: str,
+    actor: Actor,
+    now: datetime,
+    reason: str,
+) -> Secret:
+    """Keep a secret that verifies nothing until `activate`; one known already is answered as it is.
+
+    Raises SecretRefused.
+    """
+    assert connection.in_atomic_block, "a secret is written with its request and its audit row"
+    known = _known(account, value, now)
+    if known is not None:
+        return known
+    secret = _sealed(account, value, now)
+    secret.pk, secret.approval_id = key, approval_id
+    secret.save(force_insert=True)
+    _record(secret, "webhook_secret.added", actor, now, reason)
+    return secret
+
+
+def activate(
+    *,
+    key: UUID,
+    account: ProviderAccount,
+    value_hash: str,
+    now: datetime,
+    actor: Actor,
+    reason: str,
+) -> Secret:
+    """Accept a pending secret from now on, when it is still the value asked for.
+
+    Raises SecretRefused.
+    """
+    assert connection.in_atomic_block, "a secret is activated with its approval's execution"
+    found = _held(key)
+    if found.account_id != account.pk or found.active_from or found.retired_at:
+        raise SecretRefused(f"…{found.hint} does not wait for an approval at {account.address}")
+    if not hmac.compare_digest(crypto.keyed_hash(_open(found).decode()), value_hash):
+        raise SecretRefused(f"…{found.hint} is not the value that was approved")
+    found.active_from = now
+    found.save(update_fields=["active_from"])
+    _record(found, "webhook_secret.approved", actor, now, reason)
+    return found
 
 
 def retire_secret(
@@ -85,8 +125,7 @@ def retire_secret(
 ) -> Secret:
     """Stop accepting a secret, at once or at a later moment. Raises SecretRefused."""
     assert connection.in_atomic_block, "a secret is written with its audit row"
-    held = Secret.objects.select_for_update(of=("self",)).select_related("account", "book")
-    found = held.get(pk=secret.pk)
+    found = _held(secret.pk)
     at = retired_at or now
     if at < now:
         raise SecretRefused(f"a secret cannot be retired in the past ({at:%Y-%m-%d %H:%M:%S})")
@@ -100,26 +139,61 @@ def retire_secret(
 
 def active_secrets(*, account: ProviderAccount, now: datetime) -> tuple[SecretValue, ...]:
     """The secrets that verify a body at `now`, newest first."""
-    secrets = [_live(row) for row in _not_retired(account, now)]
+    rows = _not_retired(account, now).exclude(active_from=None)
+    secrets = [_live(row) for row in rows]
     return tuple(each.secret for each in secrets if each.good_at(now))
 
 
 def usable_secrets(*, now: datetime) -> dict[object, tuple[LiveSecret, ...]]:
-    """Secrets of every account that are live or will be, by account key, newest first."""
+    """Secrets of every account that are live or will be, by account key, newest first.
+
+    One that waits for its approval is none of them.
+    """
     found: dict[object, list[LiveSecret]] = {}
     rows = Secret.objects.filter(Q(retired_at=None) | Q(retired_at__gt=now))
+    rows = rows.exclude(active_from=None)
     for row in rows.select_related("data_key").order_by("-active_from", "-pk"):
         if row.data_key.erased_at is None:
             found.setdefault(row.account_id, []).append(_live(row))
     return {account: tuple(secrets) for account, secrets in found.items()}
 
 
-def _not_retired(account: ProviderAccount, now: datetime) -> list[Secret]:
+def _known(account: ProviderAccount, value: str, now: datetime) -> Secret | None:
+    """The secret of this value that is live, will be, or waits. Raises SecretRefused."""
+    if not VALUE_CHARS_MIN <= len(value) <= VALUE_CHARS_MAX or not value.isascii():
+        raise SecretRefused(
+            f"a webhook secret has {VALUE_CHARS_MIN} to {VALUE_CHARS_MAX} ASCII characters"
+        )
+    for known in _not_retired(account, now):
+        if hmac.compare_digest(_open(known), value.encode()):
+            return known
+    return None
+
+
+def _sealed(account: ProviderAccount, value: str, now: datetime) -> Secret:
+    key = crypto.data_key(book=account.book, scope=f"secret:{account.pk.hex}")
+    return Secret(
+        book=account.book,
+        account=account,
+        data_key=key,
+        ciphertext=crypto.seal(key, value.encode()),
+        hint=value[-HINT_CHARS:],
+        created_at=now,
+    )
+
+
+def _held(key: UUID) -> Secret:
+    rows = Secret.objects.select_for_update(of=("self",))
+    return rows.select_related("account", "book", "data_key").get(pk=key)
+
+
+def _not_retired(account: ProviderAccount, now: datetime) -> QuerySet[Secret]:
     rows = Secret.objects.filter(account=account).filter(Q(retired_at=None) | Q(retired_at__gt=now))
-    return list(rows.select_related("data_key").order_by("-active_from", "-pk"))
+    return rows.select_related("data_key").order_by("-active_from", "-pk")
 
 
 def _live(row: Secret) -> LiveSecret:
+    assert row.active_from is not None, "a secret that waits for its approval verifies nothing"
     value = SecretValue(id=str(row.pk), value=_open(row).decode())
     return LiveSecret(value, row.active_from, row.retired_at)
 
@@ -141,8 +215,9 @@ def _record(secret: Secret, action: str, actor: Actor | None, now: datetime, rea
                 evidence={
                     "secret": str(secret.pk),
                     "hint": secret.hint,
-                    "active_from": secret.active_from.isoformat(),
+                    "active_from": secret.active_from.isoformat() if secret.active_from else None,
                     "retired_at": secret.retired_at.isoformat() if secret.retired_at else None,
+                    **({"approval_id": secret.approval_id} if secret.approval_id else {}),
                 },
             )
         ]

@@ -47,6 +47,7 @@ def test_every_book_has_every_table_once() -> None:
         ("payout_not_sent", ["finance_manager", "treasury"]),
         ("allowlist_change", ["ops_lead"]),
         ("account_settings", ["ops_lead", "finance_manager"]),
+        ("webhook_secret", ["ops_lead", "finance_manager"]),
     ],
 )
 def test_changes_of_truth_have_fixed_seats(kind: str, seats: list[str]) -> None:
@@ -74,7 +75,7 @@ def test_the_policy_is_shown_as_a_table_in_words() -> None:
     ]
     assert shown.conditions[0] == "Bulk upload: asked through is bulk → adds Compliance"
     assert tables["approval.role_grant"].rows[0].band == "any amount"
-    assert len(tables) == 13
+    assert len(tables) == 14
 
 
 def test_edges_are_in_minor_units_of_the_reporting_currency() -> None:

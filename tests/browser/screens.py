@@ -98,6 +98,10 @@ SCREENS: dict[str, tuple[Screen, ...]] = {
         Screen("audrey", "/accounts/stripe/demo/"),
         Screen("eli", "/accounts/standard/demo/"),
     ),
+    "account-refused": (
+        Screen("audrey", "/accounts/stripe/demo/refused/"),
+        Screen("eli", "/accounts/standard/demo/refused/?reason=ip_not_allowed"),
+    ),
     "account-list": (Screen("eli", "/accounts/stripe/demo/list/"),),
     "account-name": (Screen("eli", "/accounts/stripe/demo/name/"),),
     "account-mode": (Screen("eli", "/accounts/standard/demo/mode/"),),

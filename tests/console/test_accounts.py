@@ -12,15 +12,17 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from approvals.models import ApprovalRequest
 from payops.core import clock
 from payops.core.models import AuditEvent
+from payops.flows import accounts
 from payops.payments.models import CallGate
 from payops.webhooks import directory
 from payops.webhooks.models import AllowlistEntry, Delivery, Listing, RefusalCount, Secret
 from payops.webhooks.noise import noise
-from tests.accounts import account_of, with_networks
+from tests.accounts import account_of, with_networks, with_secret, with_settings
 from tests.builders import approval_of, decide, drain, post_standard, post_stripe, standard_event
 from tests.conftest import PASSWORD, STANDARD_SECRET
 from tests.console.conftest import Browser
 from tests.console.work import shows, text_of
+from tests.people import actor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PAGE = "/accounts/standard/demo/"
@@ -35,6 +37,18 @@ def signed(number: int = 1, secret: str = STANDARD_SECRET) -> int:
 def approval_behind(answer: Any) -> ApprovalRequest:
     assert answer.status_code == 302, text_of(answer)
     return approval_of(str(answer.headers["Location"]).strip("/").split("/")[-1])
+
+
+def granted(approval: ApprovalRequest) -> None:
+    """By both seats, and put in force; the edge reads anew."""
+    for who in ("lena", "marco"):
+        decide(approval, who)
+    drain()
+    directory.directory.forget()
+
+
+def waiting() -> Secret:
+    return Secret.objects.get(active_from=None, retired_at=None)
 
 
 @pytest.mark.parametrize("who", ["eli", "audrey", "lena", "amara", "marco", "chen"])
@@ -114,7 +128,7 @@ def test_the_page_tells_health_noise_listings_and_calls_wh_31(as_: Browser) -> N
     assert shows(listed, "18 forged")
     assert shows(listed, "4 stale")
     assert shows(page, "/webhooks/standard/demo/")
-    cells = re.findall(r'<td class="num"[^>]*>(\d+)</td>', text_of(page))
+    cells = re.findall(r'<td class="num"[^>]*>(?:<a[^>]*>)?(\d+)<', text_of(page))
     assert cells[:4] == ["1", "17", "0", "4"]
     assert shows(page, "Held back: the provider does not answer")
     assert re.search(r'data-label="Missing">2<', text_of(page))
@@ -228,14 +242,22 @@ def test_a_secret_is_added_behind_a_fresh_password_and_never_shown_again(
     assert (wrong.status_code, Secret.objects.filter(hint=NEW[-4:]).count()) == (422, 0)
     assert eli.post(path, {**said, "reason": ""}).status_code == 422
     assert eli.post(path, {**said, "value": "whsec_x"}).status_code == 422
-    done = eli.post(path, said)
+    approval = approval_behind(eli.post(path, said))
 
-    assert done.status_code == 302
-    assert [signed(1), signed(2, secret=NEW)] == [200, 200]
+    assert [signed(1), signed(2, secret=NEW)] == [200, 401]
+    assert NEW not in str(approval.facts)
+    granted(approval)
+    assert signed(2, secret=NEW) == 200
     made = eli.post(path, {**said, "how": "generate", "value": ""})
     value = re.search(r'data-copy="(whsec_[^"]+)"', text_of(made))
     assert value is not None
     assert "no-store" in made.headers["Cache-Control"]
+    assert shows(made, "Nothing signed with it is accepted until another person approved it")
+    assert signed(3, secret=value[1]) == 401
+    asked = ApprovalRequest.objects.get(kind="webhook_secret", state="PENDING")
+    assert shows(made, f"/approvals/{asked.public_id}/")
+    assert value[1] not in str(asked.facts)
+    granted(asked)
     assert signed(3, secret=value[1]) == 200
     for row in AuditEvent.objects.filter(action="webhook_secret.added", reason="yearly"):
         assert NEW not in str(row.evidence)
@@ -245,10 +267,95 @@ def test_a_secret_is_added_behind_a_fresh_password_and_never_shown_again(
     assert NEW not in text_of(eli.get(PAGE))
 
 
+def test_one_person_alone_never_makes_a_secret_count(as_: Browser) -> None:
+    """SE-1, D5: neither the engineer who asked, by a crafted request, nor somebody else's session
+    without the seat; the value he was shown signs nothing."""
+    eli = as_("eli")
+    said = {"how": "generate", "value": "", "reason": "yearly", "password": PASSWORD}
+    value = re.search(r'data-copy="(whsec_[^"]+)"', text_of(eli.post(PAGE + "secrets/new/", said)))
+    assert value is not None
+    approval = ApprovalRequest.objects.get(kind="webhook_secret")
+    forged = {
+        "verdict": "approve",
+        "reason": "mine",
+        "content_hash": approval.content_hash,
+        "password": PASSWORD,
+        "role": "ops_lead",
+        "confirm": "",
+    }
+
+    for who, words in (
+        ("eli", "You asked for this"),
+        ("audrey", "seat"),
+        ("noor", "seat"),
+    ):
+        answer = as_(who).post(f"/approvals/{approval.public_id}/decide/", forged)
+        assert (answer.status_code, who, words in text_of(answer)) == (422, who, True)
+    drain()
+
+    approval.refresh_from_db()
+    assert (approval.state, approval.decisions.count()) == ("PENDING", 0)
+    assert signed(1, secret=value[1]) == 401
+
+
+def test_the_page_links_what_is_pending_and_tells_who_asked_and_who_approved(as_: Browser) -> None:
+    """B5: secrets added, approved, retired and given up; names, and the approval to follow."""
+    eli = as_("eli")
+    said = {"how": "paste", "value": NEW, "reason": "yearly", "password": PASSWORD}
+    approval = approval_behind(eli.post(PAGE + "secrets/new/", said))
+
+    page = as_("audrey").get(PAGE)
+    assert shows(page, "Waits for approval")
+    assert text_of(page).count(f"/approvals/{approval.public_id}/") >= 2
+    history = text_of(page).split('id="history-title"')[1]
+    assert f"Secret …{NEW[-4:]} added, waits for approval" in history
+    assert eli.get(f"{PAGE}secrets/{waiting().pk}/retire/").status_code == 404
+
+    granted(approval)
+    old = Secret.objects.filter(account=account_of("standard")).earliest("created_at")
+    gone = eli.post(f"{PAGE}secrets/{old.pk}/retire/", {"reason": "over", "password": PASSWORD})
+    assert gone.status_code == 302
+    other = {**said, "value": "whsec_" + "b3RoZXItc2VjcmV0LW9mLXRoZS1zdGFuZGFyZA=="}
+    refused = approval_behind(eli.post(PAGE + "secrets/new/", other))
+    decide(refused, "lena", "reject")
+    drain()
+
+    history = text_of(as_("audrey").get(PAGE)).split('id="history-title"')[1]
+    for words in (
+        f"Secret …{NEW[-4:]} approved, accepted from then on",
+        "asked by Eli Navarro, approved by Lena ",
+        f"Secret …{old.hint} retired",
+        "Eli Navarro (eli)",
+        f"Secret …{other['value'][-4:]} given up, never accepted",
+        "asked by Eli Navarro, rejected by Lena ",
+        f"/approvals/{approval.public_id}/",
+        f"/approvals/{refused.public_id}/",
+    ):
+        assert words in history, words
+
+
+def test_settings_in_the_history_name_their_people(as_: Browser) -> None:
+    """B5: not "the system"."""
+    approval = accounts.propose_settings(
+        account=account_of("standard"),
+        values={"calls_per_s": 7},
+        reason="they asked",
+        actor=actor("eli"),
+        now=clock.utc_now(),
+    )
+    granted(approval)
+
+    history = text_of(as_("audrey").get(PAGE)).split('id="history-title"')[1]
+    assert "the system" not in history
+    newest = history.split("<li>")[1]
+    assert "Calls a second: 20 → 7" in newest
+    assert "asked by Eli Navarro, approved by Lena " in newest
+    assert f"/approvals/{approval.public_id}/" in newest
+
+
 def test_a_secret_in_use_is_retired_only_by_force_with_a_reason(as_: Browser) -> None:
     eli = as_("eli")
-    added = {"how": "paste", "value": NEW, "reason": "yearly", "password": PASSWORD}
-    assert eli.post(PAGE + "secrets/new/", added).status_code == 302
+    with_secret("standard", NEW)
     assert signed(1) == 200
     old = Secret.objects.filter(account=account_of("standard")).earliest("created_at")
     path, said = f"{PAGE}secrets/{old.pk}/retire/", {"reason": "over", "password": PASSWORD}
@@ -291,3 +398,102 @@ def test_hostile_words_are_shown_as_words(as_: Browser) -> None:
     assert answer.status_code == 422
     assert "<script>alert" not in text_of(answer)
     assert post_stripe({"id": "evt_x", "type": "x"}, secret="whsec_wrong_wrong_wrong") == 401
+
+
+REFUSED_PAGE = PAGE + "refused/"
+
+
+def test_a_refused_receipt_is_found_from_its_count_wh_8(as_: Browser) -> None:
+    """WH-8, WH-31: who sent what and why it was not believed; newest first, by reason."""
+    assert signed() == 200
+    assert [signed(number, secret="whsec_" + "QQ" * 20) for number in (2, 3)] == [401, 401]
+    with_networks("standard", "203.0.113.7/32")
+    with_settings("standard", allowlist_mode="enforce")
+    directory.directory.forget()
+    assert signed(4) == 403
+    noise.flush(now=clock.utc_now())
+    stranger = Delivery.objects.get(signature_reason="ip_not_allowed")
+    eli = as_("eli")
+
+    page, every = eli.get(PAGE), eli.get(REFUSED_PAGE)
+    link = re.search(rf'href="({REFUSED_PAGE}\?reason=ip_not_allowed)"', text_of(page))
+    assert link is not None
+    one = eli.get(link[1])
+
+    assert every.context["page"].shown == 3
+    assert next(iter(every.context["rows"])).row.pk == stranger.pk
+    assert [each.row.pk for each in one.context["rows"]] == [stranger.pk]
+    for words in (
+        "IP address not allowed",
+        "Strangers: sent from an address that is not on the list",
+        stranger.public_id,
+        stranger.sha256,
+        str(stranger.size_bytes),
+        "127.0.0.1",
+        "webhook-id",
+    ):
+        assert shows(one, words), words
+    assert not shows(one, "Signature mismatch</b>")
+    assert not Delivery.objects.filter(signature_ok=False, payload__isnull=False).exists()
+
+
+def test_refused_receipts_are_paged_and_those_of_others_are_not_among_them(
+    as_: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WH-31: a page costs the same however much was refused."""
+    account, now = account_of("standard"), clock.utc_now()
+    rows = [
+        Delivery(
+            book=account.book,
+            account=account_of(provider),
+            sha256=f"{number:064x}",
+            size_bytes=number,
+            signature_ok=ok,
+            signature_reason="" if ok else "signature_mismatch",
+            status_sent=401,
+            channel=channel,
+            created_at=now - timedelta(seconds=number),
+        )
+        for provider, ok, channel, count in (
+            ("standard", False, "webhook", 60),
+            ("standard", True, "webhook", 1),
+            ("standard", False, "listing", 1),
+            ("stripe", False, "webhook", 1),
+        )
+        for number in range(count)
+    ]
+    Delivery.objects.bulk_create(rows)
+    audrey = as_("audrey")
+
+    first = audrey.get(REFUSED_PAGE)
+    second = audrey.get(REFUSED_PAGE, {"after": first.context["page"].after})
+
+    sizes = [each.row.size_bytes for page in (first, second) for each in page.context["rows"]]
+    assert sizes == list(range(60))
+    assert second.context["page"].after == ""
+    unknown = audrey.get(REFUSED_PAGE + "?reason=nope")
+    assert shows(unknown, "“nope” is none of the choices of “Reason”; it filters nothing.")
+
+
+@pytest.mark.parametrize(("who", "status"), [("lena", 200), ("sofia", 403), ("ada", 403)])
+def test_refused_receipts_need_the_inbox(as_: Browser, who: str, status: int) -> None:
+    assert as_(who).get(REFUSED_PAGE).status_code == status
+
+
+def test_headers_of_a_refused_receipt_are_words(as_: Browser) -> None:
+    account = account_of("standard")
+    Delivery.objects.create(
+        book=account.book,
+        account=account,
+        sha256="0" * 64,
+        size_bytes=1,
+        headers={"user-agent": "<script>alert(1)</script>"},
+        signature_ok=False,
+        signature_reason="signature_mismatch",
+        status_sent=401,
+    )
+
+    answer = as_("eli").get(REFUSED_PAGE)
+
+    assert "&lt;script&gt;alert(1)" in text_of(answer)
+    assert "<script>alert" not in text_of(answer)

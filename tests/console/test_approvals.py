@@ -88,7 +88,7 @@ def test_two_seats_two_people_and_the_second_makes_it_final():
     [
         ("amara", "so you cannot decide it, through whichever login."),
         ("amara-2", "so you cannot decide it, through whichever login."),
-        ("lena", "This needs Finance manager and Compliance ("),
+        ("lena", "This needs Finance manager and Compliance. "),
         ("audrey", "You hold the role Auditor, which decides nothing"),
         ("eli", "You hold Integration engineer."),
     ],

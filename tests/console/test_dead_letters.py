@@ -160,8 +160,35 @@ def test_alert_names_the_path_that_did_not_fit():
         ("OperationalError: server closed the connection", "transient", "transient", "database"),
         ("KeyError: 'amount'", "transient", "structural", "fault"),
         ("Interrupted: interrupted 3 times", "interrupted", "interrupted", "interrupted"),
-        ("StructuralMismatch: S-9 is not a beneficiary", "structural", "structural", "beneficiary"),
-        ("StructuralMismatch: amount_missing", "structural", "structural", "shape"),
+        (
+            "StructuralMismatch: the event names seller 'S-9', which is not a beneficiary of this "
+            "book",
+            "structural",
+            "structural",
+            "mapping: beneficiary",
+        ),
+        (
+            "StructuralMismatch: the event contradicts itself: amount_malformed at data.amount",
+            *("structural", "structural", "mapping: shape"),
+        ),
+        (
+            "StructuralMismatch: the event is signed but cannot be read: duplicate_key at id",
+            *("structural", "structural", "mapping: repeated_member"),
+        ),
+        ("KeyConflict: je:po_1 stands with others", "transient", "structural", "conflict"),
+        ("PeriodLocked: 2026-03-04 is locked", "transient", "transient", "timing: period"),
+        (
+            "StructuralMismatch: payout.paid is not possible for payout po_01 in CANCELED",
+            *("structural", "structural", "mapping: sequence"),
+        ),
+        # Words of a provider or of an id decide nothing.
+        (
+            "StructuralMismatch: the event names seller 'gate 503 Timeout duplicate', which is not "
+            "a beneficiary of this book",
+            *("structural", "structural", "mapping: beneficiary"),
+        ),
+        ("OutsideMatrix: 503 circuit gate duplicate", "structural", "structural", "by kind"),
+        ("a gate answered 503 on a duplicate", "transient", "transient", "by kind"),
         ("something nobody foresaw", "structural", "structural", "by kind"),
     ],
 )

@@ -17,6 +17,7 @@ CONTROLS = [
     Control("min", "From", "amount"),
     Control("day", "Day", "date"),
     Control("q", "Text"),
+    Control("held", "On hold", "check"),
 ]
 
 
@@ -25,6 +26,10 @@ CONTROLS = [
     [
         ("state=PAID&min=1,200.50&day=2026-03-31&q=x", 0),
         ("state=NOPE", 1),
+        ("state=paid", 1),
+        ("held=1", 0),
+        ("held=0", 1),
+        ("held=no", 1),
         ("min=abc", 1),
         ("min=NaN", 1),
         ("min=Infinity", 1),
@@ -68,3 +73,22 @@ def test_amounts_are_compared_in_the_major_units_of_each_currency():
     assert found("49.991", None) == {"JPY"}
     assert found(None, "4999") == {"EUR"}
     assert found("5000", "5000") == {"JPY"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("who", "path", "words"),
+    [
+        ("eli", "/inbox/?state=nope", "“nope” is none of the choices of “State”"),
+        ("lena", "/cases/?overdue=x", "“x” is neither 1 nor nothing for “Overdue”"),
+        ("amara", "/payouts/?state=nope", "“nope” is none of the choices of “State”"),
+        ("marco", "/approvals/?show=nope", "“nope” is none of the lists of approvals"),
+    ],
+)
+def test_a_value_nobody_knows_is_told_on_the_page_and_never_exported(as_, who, path, words):
+    """A file cannot say that a filter was not understood, so the page is shown in its place."""
+    for address in (path, path + "&format=csv"):
+        answer = as_(who).get(address)
+
+        assert answer.headers["Content-Type"].startswith("text/html")
+        assert words in answer.content.decode()

@@ -10,6 +10,7 @@ from django.core import signing
 
 from payops.cases.models import Case
 from payops.console.views import jobs as views
+from payops.core import clock
 from payops.core.models import AuditEvent, Job, JobRow
 from payops.webhooks.models import ProviderEvent
 from tests import builders
@@ -56,7 +57,7 @@ def test_ticked_rows_become_a_plan_then_a_job_then_outcomes():
     assert list(job.rows.values_list("subject_id", flat=True)) == ticked
     page = text_of(browser("eli").get(f"/jobs/{job.public_id}/"))
     assert "2 of 2 rows done" in page
-    assert page.count("redriven; it goes through the same gates again") == 2
+    assert page.split("<tbody>")[1].count("Sent again") == 2
     assert "hx-get" not in page.split('id="progress"')[1].split(">")[0]
     file = b"".join(browser("eli").get(f"/jobs/{job.public_id}/?format=csv").streaming_content)
     assert file.decode().count("SUCCEEDED") == 2
@@ -178,6 +179,32 @@ def test_bulk_discard_by_page_ends_in_one_approval_and_changes_nothing():
     assert text_of(plan("lena", kind="discard_events", row=dead[0].public_id)).count(
         "discard_event"
     )
+
+
+def test_redrive_says_sent_again_and_how_each_row_stands_now():
+    """F8: sending succeeded; that the letter died anew within a second is told too."""
+    dead = letters(3)
+    client = browser("eli")
+    job = job_of(begin(plan(row=[e.public_id for e in dead]), note="hoping"))
+    builders.drain()
+    ProviderEvent.objects.filter(pk=dead[2].pk).update(
+        state="RECEIVED", finished_at=None, due_at=clock.utc_now()
+    )
+
+    page = text_of(client.get(f"/jobs/{job.public_id}/"))
+    polled = client.get(f"/jobs/{job.public_id}/progress/?ended")
+
+    assert "<dt>Sent again</dt><dd>3</dd>" in page and "Succeeded</dt>" not in page
+    table = page.split("<tbody>")[1].split("</tbody>")[0]
+    assert (table.count("Sent again"), table.count("Dead again")) == (3, 2)
+    assert table.count("Waiting") == 1
+    assert "?ended" in page.split('id="progress"')[1].split(">")[0], "a row has no verdict yet"
+    assert "HX-Refresh" not in polled.headers
+    builders.drain()
+    assert client.get(f"/jobs/{job.public_id}/progress/?ended").headers["HX-Refresh"] == "true"
+    ended = text_of(client.get(f"/jobs/{job.public_id}/"))
+    assert ended.split("<tbody>")[1].count("Dead again") == 3
+    assert "hx-get" not in ended.split('id="progress"')[1].split(">")[0]
 
 
 def test_cases_are_snoozed_from_the_queue_with_a_plan():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 from django.db import transaction
 
+from payops.console import svg_series
+from payops.console.reads import service_times
 from payops.core import clock
 from payops.core.models import AuditEvent
-from payops.monitoring import evaluate, folds, signals
+from payops.monitoring import buckets, evaluate, folds, signals
 from payops.monitoring.models import Alert
+from payops.monitoring.selectors import Latency
 from payops.monitoring.signals import Reading
 from tests import builders, stories
 from tests.monitoring.series import book
@@ -45,10 +49,39 @@ def test_latency_endpoints_and_methods_come_from_the_rollups(as_) -> None:
 
     page = as_("amara").get("/monitoring/").content.decode()
 
-    assert "Provider&#x27;s time to finalised record, logarithmic scale" in page
-    assert '<td>unknown</td><td class="num">1</td><td class="num">2</td>' in page
+    assert "Not enough yet" in page and "logarithmic scale" not in page
+    assert "Receipts of the last 30 min, counted to" in page
+    assert '<td>card</td><td class="num">1</td><td class="num">2</td>' in page
     assert "50 %" in page
     assert "Healthy" in page
+
+
+def test_the_line_of_six_hours_needs_two_moments() -> None:
+    """Labels of three lines on one point say nothing."""
+    begin = clock.utc_now()
+    counted = [0] * buckets.COUNT
+    counted[3] = 5
+    fast, none = Latency(5, 0, 0, counted, counted), Latency(0, 0, 0, [0] * 17, [0] * 17)
+    ends = ("08:00", "14:00 UTC")
+
+    assert service_times._over_time([(begin, fast), (begin + SLOT, none)], ends) is None
+    drawn = service_times._over_time([(begin, fast), (begin + SLOT, fast)], ends)
+    assert drawn is not None and drawn.count("<polyline") == 3
+
+
+def test_labels_of_threshold_and_expectation_never_lie_on_each_other() -> None:
+    """Expected 0 and opens at 5 under a peak of 4,000: both near the floor."""
+    for expected, opens_at, peak in ((0, 5, 4000), (0, 5, 3), (40, 41, 41), (0, 1, 0)):
+        drawn = svg_series.band(
+            values=[0, peak],
+            expected=expected,
+            opens_at=opens_at,
+            ends=("08:00", "09:00"),
+            title="Dead letters",
+        )
+        above = int(re.findall(r'y="(\d+)">opens at', drawn)[0])
+        below = int(re.findall(r'y="(\d+)">expected', drawn)[0])
+        assert below - above >= svg_series.NAME_HEIGHT
 
 
 def test_an_open_alert_stands_on_top_with_its_numbers_and_its_link(as_) -> None:

@@ -9,7 +9,7 @@ from django.template import Context, Template
 from django.test import RequestFactory
 from django.utils import timezone
 
-from payops.console import tones
+from payops.console import tones, wording
 from payops.console.templatetags import payops_tags, work_tags
 from payops.core.money import Money, MoneyError
 
@@ -203,3 +203,27 @@ def test_pretty_json_survives_any_body():
 )
 def test_an_error_begins_with_its_reason_not_with_a_class(kept, shown):
     assert work_tags.reason_first(kept) == shown
+
+
+@pytest.mark.parametrize(
+    ("noun", "count", "shown"),
+    [("jobs", 1, "job"), ("jobs", 2, "jobs"), ("entries", 1, "entry"), ("people", 1, "person")],
+)
+def test_a_noun_stands_behind_its_count_as_people_write_it(noun, count, shown):
+    assert payops_tags.of_count(noun, count) == shown
+
+
+def test_codes_of_the_machine_are_words_and_text_around_them_stays():
+    assert work_tags.plainly("amount_malformed at data.amount") == (
+        "the amount cannot be read at data.amount"
+    )
+    assert work_tags.plainly("my_amount_malformed") == "my_amount_malformed"
+    assert "No calls" in work_tags.gate_pill("OPEN")
+    assert wording.work("missing-settled") == "looks for payouts paid but not told"
+
+
+def test_what_is_due_this_instant_is_due_now():
+    at = datetime(2026, 3, 4, 10, 22, tzinfo=UTC)
+    shown = render("{% when at %}", at=at, now=at - timedelta(milliseconds=300))
+
+    assert "now" in shown and "0 s" not in shown

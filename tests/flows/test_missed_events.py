@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
 
 from ledger.models import JournalEntry
 from payops.cases.models import Case, CaseEntry
@@ -24,7 +23,7 @@ from payops.psp import registry
 from payops.psp.base import NotFound, PayoutState
 from payops.webhooks import listed
 from payops.webhooks.models import Delivery, Listing, Payload, ProviderEvent
-from payops.webhooks.secrets import add_secret
+from tests.accounts import with_secret
 from tests.builders import (
     account,
     drain,
@@ -95,7 +94,7 @@ def test_a_missed_event_is_found_stored_and_applied_like_any_other(view: View) -
     assert (receipt.status_sent, receipt.dedupe_key) == (0, event.dedupe_key)
     assert (reload(payout).state, balances(payout)) == ("PAID", PAID)
     assert AuditEvent.objects.get(action="events.recovered").reason == (
-        "1 events had not reached us"
+        "1 event had not reached us"
     )
 
 
@@ -264,8 +263,7 @@ def test_accounts_with_the_same_credentials_take_only_what_is_theirs_for_certain
 ) -> None:
     """I4: one event is never booked in two accounts."""
     weekdays = ProviderAccount.objects.get(slug="weekdays")
-    with transaction.atomic():
-        add_secret(account=weekdays, value=STANDARD_SECRET, now=clock.utc_now())
+    with_secret("standard", STANDARD_SECRET, slug="weekdays")
     payout = sent_payout("1200.00")
     foreign = made(payout)
     foreign["data"] = {**foreign["data"], "id": "spo_somebody_s", "reference": None}

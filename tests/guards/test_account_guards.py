@@ -236,6 +236,8 @@ def test_settings_need_both_seats_and_say_what_they_were() -> None:
         ({"calls_per_s": 0}, "calls per s 0: 1 to 1000 calls a second fit"),
         ({"park_deadline_s": 604_801}, "60 to 604800 seconds fit"),
         ({"listing_every_s": -1}, "0 to 86400 seconds fit"),
+        ({"listing_every_s": 59}, "every 59 s is too often: at least 60 s apart, or 0 to list"),
+        ({"listing_every_s": 1}, "every 1 s is too often"),
         ({"verify_policy": "sometimes"}, "not one of never, when_money_moves, always"),
         ({"calls_per_s": 20}, "nothing would change"),
         ({"settings": {"x": 1}}, "names and texts"),

@@ -14,9 +14,13 @@ from payops.core import audit, clock, ids
 from payops.core.actors import service
 from payops.monitoring import buckets, evaluate, folds, signals, tasks
 from payops.monitoring.models import Alert, EventMinute, FoldMark, Signal
+from payops.payments.models import Beneficiary
+from payops.webhooks import services
 from payops.webhooks.models import ProviderEvent
 from tests import builders
+from tests.flows.test_jobs import letters
 from tests.monitoring.series import book
+from tests.people import actor
 from tests.races import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -104,6 +108,50 @@ def test_latency_falls_into_the_bucket_it_belongs_to() -> None:
     assert row.minute == finished.replace(second=0, microsecond=0)
 
 
+def test_a_letter_that_dies_again_is_one_and_its_wait_for_people_is_no_latency() -> None:
+    """OB-1: redrives neither add dead letters nor stretch how long 99 of 100 took."""
+    (dead,) = letters(1)
+    fold()
+    for _ in range(2):
+        redriven(dead)
+        fold()
+    assert counted("dead") == {"standard/demo": 1}
+
+    Beneficiary.objects.filter(reference="S-1001").update(reference="S-NOBODY")
+    redriven(dead)
+    fold()
+
+    dead.refresh_from_db()
+    assert dead.state == "PROCESSED"
+    rows = EventMinute.objects.all()
+    assert sum(row.processed for row in rows) == 1
+    assert sum(sum(row.from_receipt) + sum(row.from_provider) for row in rows) == 0
+
+
+def redriven(event: ProviderEvent) -> None:
+    with transaction.atomic():
+        services.redrive(
+            event_ids=[event.public_id], note="again", actor=actor("eli"), now=clock.utc_now()
+        )
+    builders.drain()
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({3: 99, 7: 1}, "100 ms"),
+        ({3: 98, 7: 2}, "2.5 s"),
+        ({3: 98, 16: 2}, "over 6 h"),
+        ({3: 99, 16: 1}, "100 ms"),
+        ({}, "–"),  # noqa: RUF001
+    ],
+)
+def test_a_quantile_is_told_by_the_bound_it_kept(counts: dict[int, int], words: str) -> None:
+    histogram = [counts.get(index, 0) for index in range(buckets.COUNT)]
+
+    assert buckets.at_most(histogram, 990) == words
+
+
 def test_what_commits_late_is_counted_when_it_commits() -> None:
     """A fold never passes over a transaction that is under way: its mark stops before it."""
     builders.capture(100_000)
@@ -151,7 +199,7 @@ def test_sixteen_folds_at_once_count_everything_once() -> None:
     assert results == [None] * 16
 
     assert sum(row.processed for row in EventMinute.objects.all()) == 2
-    assert counted("payments_ok") == {"standard/demo|unknown": 2}
+    assert counted("payments_ok") == {"standard/demo|card": 2}
 
 
 def test_receipts_are_counted_per_whole_minute_and_only_once() -> None:

@@ -7,17 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client
 
-from payops.core import clock
 from payops.core.models import ProviderAccount
 from payops.psp.registry import adapter
-from payops.webhooks import secrets
 from payops.webhooks.directory import directory
 from payops.webhooks.models import Delivery, Payload, ProviderEvent
 from payops.webhooks.throttle import throttle
+from tests.accounts import with_secret
 from tests.psp.adyen_signed import ACCOUNT as FACTS
 from tests.psp.adyen_signed import KEY, header, item, notification, read, signed, transfer
 
@@ -30,9 +28,7 @@ def account(settings: Any) -> Iterator[ProviderAccount]:
     settings.ROOT_URLCONF = "tests.webhooks.no_site"
     settings.MIDDLEWARE = ["payops.webhooks.edge.WebhookEdge"]
     found = ProviderAccount.objects.get(provider="adyen", slug="demo")
-    with transaction.atomic():
-        secrets.add_secret(account=found, value=KEY, now=clock.utc_now())
-    directory.forget()
+    with_secret("adyen", KEY)
     throttle.forget()
     yield found
     directory.forget()

@@ -1,4 +1,4 @@
-"""How a payment was made, in the provider's own word; nothing else gets into that place (OB-4)."""
+"""How a payment was made, in one word whoever tells it; nothing else gets there (OB-4)."""
 
 import json
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from payops.psp.base import NormalizedEvent
+from payops.psp.methods import UNIFIED
 from tests.psp.signed import adapter, fixture
 
 # provider -> (fixture of a payment, path to the item, what the item says of its method)
@@ -26,7 +27,7 @@ PLACES: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
 WORDS = {
     "stripe": "sepa_debit",
     "standard": "sepa_debit",
-    "adyen": "sepadirectdebit",
+    "adyen": "sepa_debit",
     "paypal": "card",
 }
 MEMBERS = {
@@ -51,6 +52,37 @@ def test_payment_says_how_it_was_made(provider: str) -> None:
     said = told(provider, **PLACES[provider][2])
 
     assert (said.kind, said.method) == ("payment.captured", WORDS[provider])
+
+
+@pytest.mark.parametrize("provider", PLACES)
+@pytest.mark.parametrize(
+    ("word", "ours"),
+    [
+        ("card", "card"),
+        ("visa", "card"),
+        ("mc", "card"),
+        ("amex", "card"),
+        ("sepadirectdebit", "sepa_debit"),
+        ("sepa_debit", "sepa_debit"),
+        ("directEbanking", "sofort"),
+        ("sofort", "sofort"),
+        ("bcmc", "bancontact"),
+        ("ideal", "ideal"),
+        ("Visa", "Visa"),
+        ("brand_new-way7", "brand_new-way7"),
+    ],
+)
+def test_one_word_for_each_way_to_pay_and_unknown_ones_as_they_are(
+    provider: str, word: str, ours: str
+) -> None:
+    """OB-4: a card is one series, not one for each brand."""
+    assert told(provider, **MEMBERS[provider](word)).method == ours
+
+
+def test_the_table_of_words_has_no_chains_and_cannot_be_changed() -> None:
+    assert not set(UNIFIED) & set(UNIFIED.values())
+    with pytest.raises(TypeError):
+        UNIFIED["ideal"] = "card"  # type: ignore[index]
 
 
 @pytest.mark.parametrize("provider", PLACES)

@@ -12,8 +12,8 @@ ITEM = "PAYMENT.PAYOUTS-ITEM."
 WAYS = [
     ("stripe", {}, "card"),
     ("stripe", {"method": "sepa_debit"}, "sepa_debit"),
-    ("adyen", {}, "visa"),
-    ("adyen", {"method": "sepa_debit"}, "sepadirectdebit"),
+    ("adyen", {}, "card"),
+    ("adyen", {"method": "sepa_debit"}, "sepa_debit"),
     ("adyen", {"method": "ideal"}, "ideal"),
     ("paypal", {}, "paypal"),
     ("paypal", {"method": "card"}, "card"),

@@ -24,6 +24,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from payops import settings as product
+from payops.commands.bootstrap import as_owner
 from payops.core import clock
 from payops.core.topics import topic_table
 from payops.simulator.certificates import Signer, open_signer
@@ -93,7 +94,9 @@ class Senders:
 
     def post(self, provider: str, raw: bytes, headers: Headers) -> HttpResponse:
         """Through the edge as it stands in front of every other middleware."""
-        meta = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in headers.items()}
+        meta: Any = {
+            f"HTTP_{name.upper().replace('-', '_')}": text for name, text in headers.items()
+        }
         request = RequestFactory().post(
             url_of(provider), data=raw, content_type="application/json", **meta
         )
@@ -126,7 +129,7 @@ def senders(settings: Any, paypal_signer: tuple[Signer, Path]) -> Iterator[Sende
         settings.HTTP_ALLOW = server.allow
         settings.PAYPAL_CA_FILE = str(ca_file)
         settings.PAYPAL_CERT_HOSTS = f"127.0.0.1:{server.port}"
-        with transaction.atomic():
+        with as_owner(), transaction.atomic():
             for provider, value in (("adyen", ADYEN_KEY), ("paypal", WEBHOOK_ID)):
                 add_secret(account=account_of(provider), value=value, now=clock.utc_now())
         _forget()

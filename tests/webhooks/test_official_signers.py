@@ -18,7 +18,6 @@ import pytest
 import standardwebhooks
 import stripe
 from Adyen.util import generate_payload_sig
-from django.http import HttpResponse
 from django.test import Client
 
 from payops.core import clock
@@ -82,13 +81,14 @@ class Table:
         assert self.got == self.expected
 
 
-def _post(provider: str, raw: bytes, headers: dict[str, str]) -> HttpResponse:
+def _post(provider: str, raw: bytes, headers: dict[str, str]) -> Any:
     """Through all the middleware; foreign characters in a header as a server shows them."""
-    meta = {
+    meta: Any = {
         f"HTTP_{name.upper().replace('-', '_')}": text.encode("utf-8").decode("latin-1")
         for name, text in headers.items()
     }
-    return Client().post(url_of(provider), data=raw, content_type="application/json", **meta)
+    answer: Any = Client().post(url_of(provider), data=raw, content_type="application/json", **meta)
+    return answer
 
 
 @pytest.fixture(autouse=True)
@@ -434,7 +434,7 @@ def test_paypal_table(senders: Senders, numbered: Callable[[], str]) -> None:
     wrong, malformed, stamp = "signature_mismatch", "header_malformed", "timestamp_malformed"
     sig, time = "transmission-sig", "transmission-time"
     row("exact", STORED)
-    row("upper case", wrong, sig, str.upper)
+    row("upper case", wrong, sig, lambda text: text[:-4].upper() + text[-4:])
     row("as hex", wrong, sig, lambda text: base64.b64decode(text).hex())
     row("other unused bits", malformed, sig, another_spelling)
     row("without padding", malformed, sig, lambda text: text.rstrip("="))

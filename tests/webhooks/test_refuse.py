@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
+from payops.commands.bootstrap import as_owner
 from payops.core import clock
 from payops.core.models import ProviderAccount
 from payops.webhooks import directory as directory_module
@@ -191,7 +192,7 @@ def test_new_secret_verifies_at_once_beside_the_old_one_and_a_retired_one_no_lon
     account = ProviderAccount.objects.get(provider="stripe")
     old = Secret.objects.get(account=account)
 
-    with transaction.atomic():
+    with as_owner(), transaction.atomic():
         add_secret(account=account, value=NEW_SECRET, now=clock.utc_now(), actor=actor("noor"))
     both = send_stripe(raw, secret=NEW_SECRET).status_code, send_stripe(raw).status_code
     with transaction.atomic():
@@ -228,7 +229,7 @@ def test_a_secret_is_refused_when_short_and_kept_once_when_added_twice():
     account = ProviderAccount.objects.get(provider="stripe")
     now = clock.utc_now()
 
-    with transaction.atomic():
+    with as_owner(), transaction.atomic():
         first = add_secret(account=account, value=NEW_SECRET, now=now)
         again = add_secret(account=account, value=NEW_SECRET, now=now)
         with pytest.raises(SecretRefused):

@@ -20,7 +20,7 @@ from payops.webhooks import directory as directory_module
 from payops.webhooks import rotation, secret_use
 from payops.webhooks.models import Delivery, FoldMark, Secret, SecretUse
 from payops.webhooks.rotation import RotationRefused
-from tests.accounts import account_of
+from tests.accounts import account_of, with_secret
 from tests.conftest import STRIPE_SECRET
 from tests.people import actor
 from tests.races import race
@@ -82,8 +82,13 @@ def test_rotation_by_command_loses_no_event_and_retires_by_numbers(monkeypatch: 
 def test_after_the_overlap_the_old_one_goes_without_force() -> None:
     assert send_stripe(stripe_body(1)).status_code == 200
     account, now = account_of("stripe"), clock.utc_now()
-    accounts.rotate_secret(account=account, value=NEW, reason="r", actor=actor("eli"), now=now)
-    late = {"account": account, "secret_id": old().pk, "reason": "over", "actor": actor("eli")}
+    with_secret("stripe", NEW)
+    late: dict[str, Any] = {
+        "account": account,
+        "secret_id": old().pk,
+        "reason": "over",
+        "actor": actor("eli"),
+    }
 
     with pytest.raises(RotationRefused, match="verified 1 receipt within the overlap"):
         accounts.retire(**late, now=now + timedelta(days=3, hours=23))
@@ -108,9 +113,8 @@ def test_the_only_secret_is_never_retired_unforced() -> None:
 def test_two_retiring_at_once_leave_one_live() -> None:
     """Neither was used; whoever comes second finds the other gone."""
     account, now = account_of("stripe"), clock.utc_now()
-    new = accounts.rotate_secret(
-        account=account, value=NEW, reason="r", actor=actor("eli"), now=now
-    )
+    new = with_secret("stripe", NEW)
+    now = clock.utc_now()
     keys = [old().pk, new.pk]
     who = actor("eli")
 
@@ -147,7 +151,7 @@ def test_a_value_in_another_form_is_refused_and_nothing_is_kept(
         assert rotation.checked(account_of(provider), value) == value  # 64 bytes fit exactly
         return
     with pytest.raises(RotationRefused, match=words):
-        accounts.rotate_secret(
+        accounts.propose_secret(
             account=account_of(provider),
             value=value,
             reason="r",
@@ -159,7 +163,7 @@ def test_a_value_in_another_form_is_refused_and_nothing_is_kept(
 
 def test_the_same_value_again_changes_nothing() -> None:
     with pytest.raises(RotationRefused, match="this value is live already"):
-        accounts.rotate_secret(
+        accounts.propose_secret(
             account=account_of("stripe"),
             value=STRIPE_SECRET,
             reason="r",

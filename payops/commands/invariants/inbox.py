@@ -104,7 +104,8 @@ def events_once(moment: Moment) -> Finding:
 ACCEPTED_BODIES = """
 SELECT d.id::text, d.sha256, d.size_bytes, p.sha256, p.size_bytes, p.data_key_id, p.ciphertext
 FROM webhooks_delivery d LEFT JOIN webhooks_payload p ON p.id = d.payload_id
-WHERE (d.status_sent BETWEEN 200 AND 299 OR d.channel = 'listing') AND d.id > %s::uuid
+WHERE (d.status_sent BETWEEN 200 AND 299 OR d.channel = 'listing') AND d.signature_ok
+  AND d.id > %s::uuid
 ORDER BY d.id LIMIT %s"""
 
 

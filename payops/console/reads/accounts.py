@@ -17,11 +17,12 @@ from django.utils.safestring import SafeString
 
 from approvals.models import ApprovalRequest
 from payops.console import svg
-from payops.console.changes import Change, changes_of
+from payops.console.changes import Change
+from payops.console.reads.account_history import history_of
 from payops.console.svg import Bar
 from payops.core import clock
 from payops.core.models import Book, ProviderAccount
-from payops.flows import account_changes
+from payops.flows import account_changes, webhook_secrets
 from payops.payments.models import CallGate
 from payops.psp import registry
 from payops.webhooks import allowlist, noise, rotation
@@ -41,14 +42,6 @@ ENTRIES_SHOWN = 500
 DAYS = 30
 SILENT_AFTER = timedelta(hours=24)
 NOISE_HOURS = 24
-HISTORY_LABELS = {
-    "allowlist_mode": "Allowlist",
-    "verify_policy": "Verified before acting",
-    "calls_per_s": "Calls a second",
-    "listing_every_s": "Listing every, seconds",
-    "park_deadline_s": "Parked at most, seconds",
-    "approval_id": "Approval",
-}
 MODE_WORDS = {
     "off": "Off: no receipt is held against the list",
     "observe": "Observe: the verdict is kept, nothing is refused",
@@ -99,6 +92,7 @@ class SecretRow:
 
     state: rotation.SecretState
     live: bool
+    waits: bool
     refusal: str
     picture: SafeString
     bars: list[Bar]
@@ -146,7 +140,7 @@ def page(account: ProviderAccount, now: datetime) -> AccountPage:
     shape = rotation.FORMATS.get(account.provider)
     text_entries = entries.filter(source=AllowlistEntry.Source.TEXT)
     listings = Listing.objects.filter(account=account).order_by("-created_at")
-    kinds = (account_changes.ALLOWLIST, account_changes.SETTINGS)
+    kinds = (account_changes.ALLOWLIST, account_changes.SETTINGS, webhook_secrets.KIND)
     pending = ApprovalRequest.objects.filter(
         book=account.book,
         kind__in=kinds,
@@ -173,7 +167,7 @@ def page(account: ProviderAccount, now: datetime) -> AccountPage:
         values=sorted((str(key), str(value)) for key, value in account.settings.items()),
         listings=list(listings[:LISTINGS_SHOWN]),
         pending=list(pending.select_related("requested_by").order_by("-created_at")),
-        changes=changes_of(account, HISTORY_LABELS),
+        changes=history_of(account),
     )
 
 
@@ -252,7 +246,7 @@ def _by_kind(keys: Iterable[UUID], now: datetime) -> dict[UUID, list[Refused]]:
 def _live_secrets(keys: Iterable[UUID], now: datetime) -> dict[UUID, list[datetime]]:
     found: dict[UUID, list[datetime]] = defaultdict(list)
     for secret in Secret.objects.filter(account__in=keys):
-        if rotation.is_live(secret, now):
+        if secret.active_from is not None and rotation.is_live(secret, now):
             found[secret.account_id].append(secret.active_from)
     return found
 
@@ -273,6 +267,7 @@ def _secrets(account: ProviderAccount, now: datetime) -> list[SecretRow]:
             SecretRow(
                 state=state,
                 live=live,
+                waits=rotation.is_waiting(state.secret),
                 refusal=state.refusal(now) if live else "",
                 picture=svg.histogram(bars=bars, title=title, name=f"use-{number}"),
                 bars=[bar for bar in bars if bar.value],

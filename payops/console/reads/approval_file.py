@@ -19,6 +19,7 @@ from payops.console import wording
 from payops.console.formats import Fact, address_of
 from payops.console.reads.case_file import Document, documents_of
 from payops.console.reads.lane_table import LaneChange, proposed
+from payops.console.reads.named_events import NamedEvents, named_events
 from payops.console.reads.previews import Preview, preview_of
 from payops.console.templatetags.payops_tags import money_text
 from payops.core.ids import parse as parse_id
@@ -29,7 +30,8 @@ from payops.flows.lane_policy import TABLE as LANES
 from payops.flows.resolutions import RESOLUTIONS
 from payops.payments.models import Beneficiary
 
-HIDDEN_FACTS = frozenset({"sealed", "rules", "key_hash", "amount_minor", "currency"})
+# Shown in another way: sealed content by its hash, amounts as money, events as a table.
+HIDDEN_FACTS = frozenset({"sealed", "rules", "key_hash", "amount_minor", "currency", "event_ids"})
 FACT_LABELS = {
     "merchant_ref": "Our reference",
     "bank_hash": "Bank details (keyed hash)",
@@ -47,7 +49,6 @@ FACT_LABELS = {
     "account": "Paid through",
     "cooldown_hours": "Cooling down, hours",
     "person_id": "Person id",
-    "event_ids": "Events",
     "content_hash": "Hash of the table",
     "failure_code": "Failure code",
     "label": "List",
@@ -57,6 +58,13 @@ FACT_LABELS = {
     "drops": "Drop the name",
     "mode_before": "Mode now",
     "allowlist_mode": "Mode asked for",
+    "verify_policy": "Verified before acting",
+    "calls_per_s": "Calls a second",
+    "listing_every_s": "Events are listed every (seconds)",
+    "park_deadline_s": "Parked at most (seconds)",
+    "hint": "Secret, last characters",
+    "value_hash": "Secret (keyed hash)",
+    "secret": "Secret id",
 }
 FACTS_ORDER = (
     "warning",
@@ -90,6 +98,7 @@ FACTS_ORDER = (
 TECHNICAL_FACTS = frozenset(
     {"beneficiary", "bank_hash", "bank_hash_before", "content_hash", "person_id", "funding"}
     | {"source", "template", "template_variant", "template_version", "runbook", "version"}
+    | {"secret", "value_hash"}
 )
 WORDED_FACTS = frozenset({"funding", "source", "template_variant"})
 ASKED_THROUGH = {
@@ -152,6 +161,7 @@ class ApprovalFile:
     hours_before: int | None
     hours: int | None
     lanes: LaneChange | None
+    events: NamedEvents | None
     subject_href: str
     turn: str
     asked_through: str
@@ -164,6 +174,17 @@ class ApprovalFile:
         if self.request.amount_minor is None:
             return ""
         return money_text(self.request.amount_minor, self.request.currency)
+
+    @property
+    def not_mine(self) -> str:
+        """Why not this person; the rule itself has its own section."""
+        return self.mine.reason.replace(f" ({self.at.needed.rule_fired})", "")
+
+    @property
+    def rule_words(self) -> str:
+        """What fired, unless the table's one row says it all."""
+        plain = len(self.policy_rows) == 1 and not self.conditions
+        return "" if plain else self.at.needed.rule_fired
 
     @property
     def roles(self) -> list[tuple[str, str]]:
@@ -196,6 +217,7 @@ def approval_file(request: ApprovalRequest, person: Person, now: datetime) -> Ap
         hours_before=before,
         hours=request.facts.get("rules", {}).get("expires_hours") if before else None,
         lanes=proposed(request, now) if _is_about_lanes(request) else None,
+        events=named_events(request.book, request.facts.get("event_ids", ())),
         subject_href=address_of(request.subject_id),
         turn=turn_words(at, now),
         asked_through=ASKED_THROUGH.get(request.requested_channel, request.requested_channel),
@@ -246,6 +268,8 @@ def facts_of_request(request: ApprovalRequest) -> list[Fact]:
     payee = _payee(request)
     shown += payee
     done = HIDDEN_FACTS | TECHNICAL_FACTS | ({"bank_masked"} if len(payee) > 1 else set())
+    if request.facts.get("note") == request.reason:
+        done |= {"note"}  # it is quoted as the reason already
     told = {v for n, v in request.facts.items() if n not in HIDDEN_FACTS and isinstance(v, str)}
     if (href := address_of(request.subject_id)) and request.subject_id not in told:
         shown.append(Fact("About", request.subject_id, "id", href))
@@ -306,7 +330,7 @@ def _fact(label: str, name: str, value: Any) -> Fact:
         return Fact(label, wording.value(value))
     if name == "role":
         return Fact(label, LABELS.get(value, value))
-    if name.startswith("bank_hash") or name in ("content_hash", "person_id"):
+    if name.startswith("bank_hash") or name in ("content_hash", "person_id", "value_hash"):
         return Fact(label, value, "id")
     href = address_of(value)
     if href:

@@ -128,9 +128,10 @@ def case_file(case: Case, *, now: datetime) -> CaseFile:
     shown.documents = documents_of(case.public_id)
     shown.timeline, shown.timeline_cut = _timeline(case)
     if payout is not None:
-        shown.cause = registry.failure_cause(
-            provider=payout.account.provider, code=payout.failure_code or None
-        )
+        if case.rule == "payout_failure":
+            shown.cause = registry.failure_cause(
+                provider=payout.account.provider, code=payout.failure_code or None
+            )
         shown.facts = _payout_facts(payout)
         shown.holds = open_holds(payout)
         shown.events = list(

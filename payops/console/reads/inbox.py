@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from payops.cases.models import Case
 from payops.console import wording
 from payops.console.dead_letter_advice import Advice, advise
 from payops.console.exports import Columns
@@ -174,6 +175,7 @@ class EventPage:
     failures: list[dict[str, Any]]
     advice: Advice | None
     proof: Proof | None
+    cases: list[Case]
 
     @property
     def path(self) -> str:
@@ -200,6 +202,7 @@ def page(event: ProviderEvent) -> EventPage:
         failures=[_failure(each) for each in reversed(event.failures)],
         advice=advise(event) if event.state == State.DEAD else None,
         proof=proof_of(event),
+        cases=related.cases_told_by(event),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from payops.console import svg, wording
 from payops.console.exports import Columns
 from payops.console.filters import Control, Filters, choices
 from payops.console.formats import Fact, facts_of, id_fact
+from payops.console.reads.sent_again import Now, SentAgain, sent_again, states_now
 from payops.core import jobs
 from payops.core.models import Book, Job, JobRow, Message
 from payops.flows.job_kinds import KINDS
@@ -65,14 +67,47 @@ class Progress:
     stopping: bool
     stuck: bool
     skipped: int
+    again: SentAgain | None = None
+
+    @property
+    def live(self) -> bool:
+        """The page asks again: the job goes on, or rows it sent again have no verdict yet."""
+        return not self.ended or bool(self.again and self.again.waiting)
+
+    @property
+    def succeeded_words(self) -> str:
+        return "Sent again" if self.again else "Succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class RowNow:
+    """One row of a job and, where it was sent again, how its subject stands now."""
+
+    row: JobRow
+    now: Now | None
+
+
+def with_now(job: Job, rows: Sequence[JobRow]) -> list[RowNow]:
+    states = states_now(job, rows)
+    return [RowNow(row, states.get(row.subject_id)) for row in rows]
 
 
 def progress(job: Job) -> Progress:
+    """What a list shows of a job; `followed` looks at its rows as well."""
+    return _progress(job, None)
+
+
+def followed(job: Job) -> Progress:
+    return _progress(job, sent_again(job))
+
+
+def _progress(job: Job, again: SentAgain | None) -> Progress:
     done = job.succeeded + job.refused + job.failed
     ended = job.state in jobs.ENDED
     percent = 100 * done // job.total if job.total else 100
     words = f"{done} of {job.total} rows have their outcome"
-    tone = "good" if done == job.succeeded else "warn"
+    fine = done == job.succeeded and not (again and again.dead)
+    tone = "good" if fine else "warn"
     return Progress(
         job=job,
         done=done,
@@ -82,6 +117,7 @@ def progress(job: Job) -> Progress:
         stopping=not ended and job.cancel_asked_at is not None,
         stuck=not ended and _is_stuck(job),
         skipped=job.total - done if ended else 0,
+        again=again,
     )
 
 

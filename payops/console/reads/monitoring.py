@@ -12,11 +12,11 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.safestring import SafeString
 
-from payops.console import svg, svg_series
+from payops.console import svg, svg_series, wording
 from payops.console.filters import Control, Filters, choices
 from payops.console.formats import Fact, facts_of
 from payops.core.models import Book, ProviderAccount, ScheduleSlot
-from payops.monitoring import alerts, buckets, history, selectors
+from payops.monitoring import alerts, buckets, folds, history, selectors
 from payops.monitoring.models import Alert, EventMinute
 from payops.monitoring.rules import LANE_LIMIT_S, RULE, RULES
 from payops.payments.models import CallGate
@@ -35,11 +35,7 @@ ALERT_CONTROLS = (
     Control("scope", "About", placeholder="Contains"),
 )
 # What runs by the clock, how often, and who is silent when it is late.
-SCHEDULE = {
-    "monitoring-fold": (10, "counts what happened"),
-    "monitoring-rules": (30, "looks at the alert rules"),
-    "recheck-parked": (30, "looks at parked events again"),
-}
+SCHEDULE = {"monitoring-fold": 10, "monitoring-rules": 30, "recheck-parked": 30}
 LATE_AFTER = 6
 
 
@@ -49,6 +45,11 @@ class AlertRow:
     words: str
     look_at: str
     next_step: str
+
+    @property
+    def since_words(self) -> str:
+        """Counted series know a beginning to five minutes."""
+        return "Since about" if "series" in self.alert.facts else "Since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +174,18 @@ def endpoints(book: Book, *, now: datetime) -> list[Endpoint]:
                 refused=refused.get(account.address, 0),
                 received=received.get(account.address, 0),
                 dead=dead.get(account.address, 0),
-                latency_p50=buckets.words(buckets.quantile_ms(from_receipt, 500)),
-                latency_p99=buckets.words(buckets.quantile_ms(from_receipt, 990)),
+                latency_p50=buckets.at_most(from_receipt, 500),
+                latency_p99=buckets.at_most(from_receipt, 990),
                 alert=alerts_of.get(account.address),
             )
         )
     return found
+
+
+def counted_to(*, now: datetime) -> datetime:
+    """The end of the last window of receipts: whole slots, and only what is counted already."""
+    whole = history.moment(history.number_of(now))
+    return min(whole, folds.folded_until(now=now))
 
 
 def lanes(book: Book, *, now: datetime) -> list[LaneRow]:
@@ -232,9 +239,9 @@ def schedule(*, now: datetime) -> list[Work]:
         parts.setdefault(work, set()).add(name)
     rows = []
     for work, ran_at in latest.items():
-        every, words = SCHEDULE.get(work, (None, work.replace("-", " ")))
+        every = SCHEDULE.get(work)
         late = every is not None and (now - ran_at).total_seconds() > every * LATE_AFTER
-        rows.append(Work(words, len(parts[work]), ran_at, late))
+        rows.append(Work(wording.work(work), len(parts[work]), ran_at, late))
     return sorted(rows, key=lambda row: row.words)
 
 
@@ -280,7 +287,7 @@ def _alert_facts(alert: Alert) -> list[Fact]:
         Fact("Share", f"{said['percent']} %" if "percent" in said else ""),
         Fact("Usual share", f"{said['usual_percent']} %" if "percent" in said else ""),
         Fact("Share of all", f"{said['share_percent']} %" if "share_percent" in said else ""),
-        Fact("Since", alert.since, "when"),
+        Fact(_row(alert).since_words, alert.since, "when"),
         Fact("Told", alert.created_at, "when"),
         Fact("Looked after since", alert.acknowledged_at, "when"),
         Fact("Looked after by", alert.acknowledged_by.name if alert.acknowledged_by else ""),

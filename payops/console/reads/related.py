@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Case as When
-from django.db.models import Q, Value
+from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models import When as If
 
 from approvals.models import ApprovalDecision, ApprovalRequest
 from ledger.models import JournalEntry
 from ledger.selectors import entries_of
-from payops.cases.models import Case
+from payops.cases.models import Case, CaseEntry
+from payops.cases.rules import CASE_RULES
 from payops.console.formats import address_of, who
 from payops.core.models import Book
 from payops.core.money import Money
@@ -99,6 +100,18 @@ def entry_row(entry: JournalEntry) -> EntryRow:
 def cases(*, book: Book, subject_ids: Sequence[str]) -> list[Case]:
     found = Case.objects.filter(book=book, subject_id__in=list(subject_ids))
     return list(found.select_related("owner").order_by("-created_at")[:CASES_MAX])
+
+
+def cases_told_by(event: ProviderEvent) -> list[Case]:
+    """Cases with a line about the event; sought where such a case can stand, never in all lines."""
+    account, rules = event.account.address, list(CASE_RULES)
+    marks = [event.public_id, account, f"{account}:{event.object_id}"]
+    about = Q(subject_id__in=[name for name in (event.subject_id, event.public_id) if name])
+    about |= Q(rule__in=rules, fingerprint__in=marks)
+    about |= Q(rule="systemic", fingerprint__in=rules)
+    told = CaseEntry.objects.filter(case=OuterRef("pk"), refers_to=event.public_id)
+    found = Case.objects.filter(about, Exists(told), book_id=event.book_id)
+    return list(found.order_by("-created_at")[:CASES_MAX])
 
 
 def approvals(*, book: Book, subject_ids: Sequence[str]) -> list[ApprovalRow]:

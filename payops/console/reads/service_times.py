@@ -27,6 +27,7 @@ HEAT_SHOWN = timedelta(days=7)
 SERVICE_SHOWN = timedelta(days=30)
 QUANTILES = (("p50", 500), ("p95", 950), ("p99", 990))
 HOURS = tuple(range(24))
+MOMENTS_MIN = 2
 WARN_PERCENT, BAD_PERCENT = 5, 15
 
 
@@ -157,13 +158,13 @@ def _together(parts: list[Latency]) -> Latency:
 
 
 def _quantile_words(histogram: list[int]) -> dict[str, str]:
-    return {
-        name: buckets.words(buckets.quantile_ms(histogram, per_mille))
-        for name, per_mille in QUANTILES
-    }
+    return {name: buckets.at_most(histogram, per_mille) for name, per_mille in QUANTILES}
 
 
-def _over_time(series: list[tuple[datetime, Latency]], ends: tuple[str, str]) -> SafeString:
+def _over_time(series: list[tuple[datetime, Latency]], ends: tuple[str, str]) -> SafeString | None:
+    """None while fewer moments than a line needs have been counted."""
+    if sum(1 for _, each in series if sum(each.from_provider)) < MOMENTS_MIN:
+        return None
     lines = [
         Line(
             name,

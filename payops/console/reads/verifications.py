@@ -1,6 +1,6 @@
 """What a parked event waits for and until when, and what the provider said when it was asked.
 
-Reads only; one query. Serves WH-10, WH-15.
+Reads only; two queries. Serves WH-10, WH-15.
 """
 
 from __future__ import annotations
@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from payops.core.models import Message
 from payops.core.money import Money
+from payops.flows.verification import DEADLINE, POLICY, TOPIC, question
 from payops.webhooks.models import ProviderEvent, Verification
 
 ROWS_MAX = 50
+PENDING = Message.State.PENDING
 CAUSES = {"policy": "before acting", "deadline": "after waiting too long"}
 TONES = {"agrees": "good", "differs": "bad", "absent": "bad", "unanswered": "warn"}
 
@@ -27,6 +30,21 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What is being asked: how often so far, the last answer, and when again (None: no more).
+
+    `held` says why no question leaves now, where that is not the last answer.
+    """
+
+    asked: int
+    asked_at: datetime | None
+    said: str
+    held: str
+    again_at: datetime | None
+    dead: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """`waits_for` is empty unless the event is parked; `asked_by` is when the provider is asked."""
 
@@ -34,6 +52,7 @@ class Proof:
     asked_by: datetime | None
     looked_at: datetime | None
     answers: tuple[Answer, ...]
+    question: Question | None = None
 
 
 def proof_of(event: ProviderEvent) -> Proof | None:
@@ -45,7 +64,7 @@ def proof_of(event: ProviderEvent) -> Proof | None:
     allowed_s = event.account.park_deadline_s
     asks = allowed_s > 0 and not event.waits_for.startswith("verify:")
     asked_by = event.created_at + timedelta(seconds=allowed_s) if asks else None
-    return Proof(waited_for(event), asked_by, event.due_at, answers)
+    return Proof(waited_for(event), asked_by, event.due_at, answers, _question(event))
 
 
 def waited_for(event: ProviderEvent) -> str:
@@ -61,6 +80,25 @@ def waited_for(event: ProviderEvent) -> str:
     if rest == "paid":
         return f"the paid event of {kind}"
     return event.waits_for
+
+
+def _question(event: ProviderEvent) -> Question | None:
+    """The question that is open, else the latest; one that was redriven away is not looked at."""
+    keys = [question(event, cause, event.book).key for cause in (POLICY, DEADLINE)]
+    rows = Message.objects.filter(book_id=event.book_id, topic=TOPIC, key__in=keys)
+    found = max(rows, key=lambda row: (row.state == PENDING, row.created_at), default=None)
+    if found is None:
+        return None
+    said = str(found.payload.get("said", ""))
+    at = found.payload.get("asked_at")
+    return Question(
+        asked=int(found.payload.get("asked", 0)),
+        asked_at=datetime.fromisoformat(at) if isinstance(at, str) else None,
+        said=said,
+        held=found.last_error if found.last_error != said else "",
+        again_at=found.due_at if found.state == PENDING else None,
+        dead=found.state == Message.State.DEAD,
+    )
 
 
 def _answer(row: Verification) -> Answer:

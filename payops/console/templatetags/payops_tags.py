@@ -116,6 +116,16 @@ def shorten(value: str) -> str:
 
 
 @register.filter
+def of_count(noun: str, count: object) -> str:
+    """A noun given in the plural, as it stands behind a count: 1 job, 2 jobs, 1 entry."""
+    if str(count) != "1":
+        return noun
+    if noun == "people":
+        return "person"
+    return f"{noun[:-3]}y" if noun.endswith("ies") else noun.removesuffix("s")
+
+
+@register.filter
 def short_id(value: object) -> str:
     return shorten(str(value))
 
@@ -172,6 +182,8 @@ def _now(context: Mapping[str, Any]) -> datetime:
 
 
 def _relative(at: datetime, now: datetime) -> str:
+    if abs(at - now) < timedelta(seconds=1):
+        return "now"
     return f"in {span_text(at - now)}" if at > now else f"{span_text(now - at)} ago"
 
 
@@ -208,7 +220,8 @@ def age(context: Mapping[str, Any], at: datetime | None) -> SafeString:
     if not at:
         return DASH
     now = _now(context)
-    text = f"in {span_text(at - now)}" if at > now else span_text(now - at)
+    soon = at - now >= timedelta(seconds=1)
+    text = f"in {span_text(at - now)}" if soon else span_text(max(now - at, timedelta(0)))
     exact = f"{timezone.localtime(at):%Y-%m-%d %a %H:%M:%S %Z}"
     return format_html(
         '<time class="age" datetime="{}" title="{}">{}</time>', at.isoformat(), exact, text

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 
 from django import template
+from django.utils.safestring import SafeString
+
+from payops.console import wording
+from payops.console.templatetags.payops_tags import pill
 
 register = template.Library()
 # How the queue keeps an exception: the name of its class, a colon, its text.
@@ -27,4 +31,17 @@ def why_not(rule: object) -> str:
 @register.filter
 def reason_first(error: object) -> str:
     """ "StructuralMismatch: no such payout" → "no such payout"; a bare class name stays."""
-    return KEPT_CLASS.sub("", str(error), count=1)
+    return wording.plain(KEPT_CLASS.sub("", str(error), count=1))
+
+
+@register.filter
+def plainly(text: object) -> str:
+    """A kept text with its codes as words."""
+    return wording.plain(text)
+
+
+@register.simple_tag
+def gate_pill(state: object) -> SafeString:
+    """Whether calls go out to a provider, in one wording everywhere."""
+    words, tone = wording.GATE.get(str(state), (str(state), "quiet"))
+    return pill(state, label=words, tone=tone)

@@ -1,7 +1,7 @@
 """Provider accounts: their health, secrets, allowlists and settings.
 
-Read by everybody who reads the inbox. Lists and settings are asked for and decided by others;
-secrets are rotated at once behind a fresh password. Serves WH-3, WH-15, WH-30, WH-31.
+Read by everybody who reads the inbox. Lists, settings and new secrets are asked for and decided by
+others; a secret is retired at once behind a fresh password. Serves WH-3, WH-15, WH-30, WH-31, D5.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from approvals.models import ApprovalRequest
-from payops.console import account_forms, auth, forms
+from payops.console import account_forms, auth, filters, forms, paging
 from payops.console.access import requires
 from payops.console.reads import accounts as reads
+from payops.console.reads import refused_receipts
 from payops.core.models import ProviderAccount
 from payops.core.roles import Act
 from payops.flows import accounts
@@ -42,6 +43,23 @@ def index(request: HttpRequest) -> HttpResponse:
 def record(request: HttpRequest, provider: str, slug: str) -> HttpResponse:
     account = _account(request, provider, slug)
     return render(request, "console/account.html", {"page": reads.page(account, request.now)})
+
+
+@require_GET
+@requires(Act.VIEW_INBOX)
+def refused(request: HttpRequest, provider: str, slug: str) -> HttpResponse:
+    """What was posted here and not believed, newest first."""
+    account = _account(request, provider, slug)
+    wanted = filters.read(request.GET, refused_receipts.controls(account, request.now))
+    rows = refused_receipts.listed(account, wanted)
+    page = paging.keyset(rows, query=request.GET)
+    shown = {
+        "account": account,
+        "filters": wanted,
+        "page": page,
+        "rows": refused_receipts.shown(page.rows),
+    }
+    return render(request, "console/account_refused.html", shown)
 
 
 @require_http_methods(["GET", "POST"])
@@ -146,7 +164,7 @@ def settings(request: HttpRequest, provider: str, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @requires(Act.MANAGE_ACCOUNT)
 def rotate(request: HttpRequest, provider: str, slug: str) -> HttpResponse:
-    """A further secret; a value made here is shown this once."""
+    """Ask for a further secret; a value made here is shown this once, before it is accepted."""
     account = _account(request, provider, slug)
     shape = rotation.FORMATS[account.provider]
     form = account_forms.RotateForm(request.POST or None, can_generate=shape.make is not None)
@@ -160,9 +178,9 @@ def rotate(request: HttpRequest, provider: str, slug: str) -> HttpResponse:
         said = form.cleaned_data
         made = said["how"] == "generate"
         value = rotation.generated(account) if made else said["value"]
-        secret = forms.attempt(
+        approval = forms.attempt(
             form,
-            lambda: accounts.rotate_secret(
+            lambda: accounts.propose_secret(
                 account=account,
                 value=value,
                 reason=said["reason"],
@@ -170,12 +188,11 @@ def rotate(request: HttpRequest, provider: str, slug: str) -> HttpResponse:
                 now=request.now,
             ),
         )
-        if secret is not None and made:
-            return render(request, "console/account_secret_once.html", {**context, "value": value})
-        if secret is not None:
-            words = f"Bodies signed with …{secret.hint} are accepted from now on. "
-            messages.success(request, words + "The old secrets go on working until retired.")
-            return redirect("account", account.provider, account.slug)
+        if approval is not None and made:
+            context |= {"value": value, "approval": approval}
+            return render(request, "console/account_secret_once.html", context)
+        if approval is not None:
+            return _told(request, approval)
     status = REFUSED if form.errors else 200
     return render(request, "console/account_rotate.html", context, status=status)
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from approvals import selectors, services
 from approvals.models import ApprovalRequest
 from approvals.refusals import ApprovalRefused
-from payops.console import auth, errors, forms, paging
+from payops.console import auth, errors, filters, forms, paging
 from payops.console.access import key_or_404, signed_in
 from payops.console.reads import approval_file as files
 from payops.core.roles import Act
@@ -44,6 +44,7 @@ ACT_WORDS = {
     "payout_not_sent": "Approve declaration",
     "allowlist_change": "Approve allowlist",
     "account_settings": "Approve settings",
+    "webhook_secret": "Approve the secret",
 }
 
 
@@ -55,10 +56,10 @@ def index(request: HttpRequest) -> HttpResponse:
     if not request.acts & OPEN_TO:
         words = "You hold no role that decides or reads approvals."
         return errors.refused(request, status=403, heading="Not permitted", text=words)
-    tab = request.GET.get("show", "mine")
+    tab = asked_for = filters.clean(request.GET.get("show", "")) or "mine"
     if tab not in ("mine", "all", "asked", "decided"):
         tab = "mine"
-    context: dict[str, Any] = {"tab": tab}
+    context: dict[str, Any] = {"tab": tab, "unknown": asked_for if tab != asked_for else ""}
     if tab == "decided":
         rows = ApprovalRequest.objects.exclude(state=ApprovalRequest.State.PENDING)
         rows = _readable(request, rows).select_related("requested_by", "book")

@@ -46,7 +46,7 @@ def queue_page(
     people = case_queue.case_workers(now)
     chosen = filters.read(request.GET, case_queue.controls(people))
     rows = case_queue.queue(book=request.book, chosen=chosen, person_id=person_id, now=now)
-    if exports.wanted(request):
+    if exports.wanted(request, chosen):
         return exports.csv_response(
             request,
             name="cases",

@@ -32,7 +32,7 @@ DEAD = queues.QUEUES["dead-letters"]
 def index(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     wanted = filters.read(request.GET, reads.controls(request.book))
     rows = reads.listed(request.book, wanted, request.now)
-    if exports.wanted(request):
+    if exports.wanted(request, wanted):
         return exports.csv_response(
             request,
             name="inbox",
@@ -62,7 +62,7 @@ def dead(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     viewer = queues.viewer_of(request)
     wanted = DEAD.read(request.GET, viewer)
     rows = DEAD.rows(viewer, wanted)
-    if exports.wanted(request):
+    if exports.wanted(request, wanted):
         return exports.csv_response(
             request,
             name="dead-letters",

@@ -48,18 +48,20 @@ def record(request: HttpRequest, public_id: str) -> HttpResponse | StreamingHttp
     job = record_or_404(_jobs(), public_id, book=request.book)
     wanted = filters.read(request.GET, reads.ROW_CONTROLS)
     rows = reads.rows_of(job, wanted)
-    if exports.wanted(request):
+    if exports.wanted(request, wanted):
         return exports.csv_response(
             request,
             name=f"job-{job.public_id}",
             rows=rows.order_by("position").iterator(chunk_size=exports.CHUNK),
             columns=reads.CSV,
         )
+    page = paging.keyset(rows, query=request.GET, order="position")
     shown = {
         "job": job,
-        "progress": reads.progress(job),
+        "progress": reads.followed(job),
         "filters": wanted,
-        "page": paging.keyset(rows, query=request.GET, order="position"),
+        "page": page,
+        "rows": reads.with_now(job, page.rows),
         "facts": reads.facts(job),
         "kind": KINDS.get(job.kind),
         "may": _may(request, job),
@@ -71,11 +73,11 @@ def record(request: HttpRequest, public_id: str) -> HttpResponse | StreamingHttp
 @require_GET
 @requires(Act.VIEW_BOOKS)
 def progress(request: HttpRequest, public_id: str) -> HttpResponse:
-    """The bar alone; the page asks for it until the job has ended, then shows itself anew."""
+    """The bar alone; the page shows itself anew when the job ends, and when its rows have."""
     job = record_or_404(_jobs(), public_id, book=request.book)
-    far = reads.progress(job)
+    far = reads.followed(job)
     answer = render(request, "console/parts/job_progress.html", {"progress": far, "job": job})
-    if far.ended:
+    if not far.live or (far.ended and "ended" not in request.GET):
         answer.headers["HX-Refresh"] = "true"
     return answer
 

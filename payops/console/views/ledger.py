@@ -27,7 +27,7 @@ def accounts(request: HttpRequest) -> HttpResponse:
 def journal(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     wanted = filters.read(request.GET, reads.controls(request.book))
     rows = reads.listed(request.book, wanted)
-    if exports.wanted(request):
+    if exports.wanted(request, wanted):
         return exports.csv_response(
             request,
             name="journal",

@@ -50,7 +50,7 @@ def outbox(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     viewer = queues.viewer_of(request)
     wanted = OUTBOX.read(request.GET, viewer)
     rows = OUTBOX.rows(viewer, wanted)
-    if exports.wanted(request):
+    if exports.wanted(request, wanted):
         return exports.csv_response(
             request,
             name="outbox-dead-letters",

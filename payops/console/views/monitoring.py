@@ -23,6 +23,7 @@ def index(request: HttpRequest) -> HttpResponse:
     shown = {
         "alerts": reads.open_alerts(book),
         "endpoints": reads.endpoints(book, now=now),
+        "counted_to": reads.counted_to(now=now),
         "lanes": reads.lanes(book, now=now),
         "gates": reads.gates(book),
         "schedule": reads.schedule(now=now),

@@ -17,7 +17,7 @@ from payops.core.roles import Act
 def index(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     wanted = filters.read(request.GET, reads.controls(request.book))
     rows = reads.listed(request.book, wanted)
-    if exports.wanted(request):
+    if exports.wanted(request, wanted):
         return exports.csv_response(
             request,
             name="payments",

@@ -32,6 +32,7 @@ from payops.psp.base import (
     NormalizedEvent,
     WebhookItem,
 )
+from payops.psp.methods import method_or_none
 from payops.psp.strictjson import child, text_or_none
 
 ITEMS = "notificationItems"
@@ -302,7 +303,7 @@ def _method(kind: str, item: Item) -> str | None:
     """Not signed: good enough for a statistic, never for a decision."""
     if not kind.startswith("payment."):
         return None
-    return strictjson.word_or_none(item.get("paymentMethod"))
+    return method_or_none(item.get("paymentMethod"))
 
 
 def _report_name(told: str | None) -> str | None:

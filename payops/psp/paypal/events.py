@@ -12,10 +12,11 @@ from typing import Any
 
 from payops.core.money import Money, MoneyError
 from payops.psp.base import LIMITS, EventRefused, NormalizedEvent
+from payops.psp.methods import method_or_none
 from payops.psp.paypal import links
 from payops.psp.paypal.amounts import money_from_paypal
 from payops.psp.paypal.timestamps import utc_from_rfc3339
-from payops.psp.strictjson import child, id_or_none, text_or_none, word_or_none
+from payops.psp.strictjson import child, id_or_none, text_or_none
 
 OUR_REF = re.compile(r"[a-z]{2}_[0-9a-f]{32}", re.ASCII)
 WHOLE_NUMBER = re.compile(r"[0-9]{1,15}", re.ASCII)
@@ -338,7 +339,7 @@ def _method(kind: str, subject: Subject) -> str | None:
     if not kind.startswith("payment."):
         return None
     sources = list(child(subject, "payment_source"))
-    return word_or_none(sources[0]) if len(sources) == 1 else WALLET
+    return method_or_none(sources[0]) if len(sources) == 1 else WALLET
 
 
 def _movement_ref(event_type: str, subject: Subject) -> str | None:

@@ -25,6 +25,7 @@ from payops.psp.base import (
     SecretValue,
     WebhookItem,
 )
+from payops.psp.methods import method_or_none
 from payops.psp.strictjson import child, id_or_none, text_or_none
 
 KEY_MARK = "whsec_"
@@ -272,7 +273,7 @@ def _normalize(event: Mapping[str, Any]) -> NormalizedEvent:
 def _method(kind: str, subject: Mapping[str, Any]) -> str | None:
     if not kind.startswith("payment."):
         return None
-    return strictjson.word_or_none(subject.get("method"))
+    return method_or_none(subject.get("method"))
 
 
 def _money_back_ref(kind: str, object_id: str) -> str | None:

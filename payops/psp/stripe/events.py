@@ -11,6 +11,7 @@ from typing import Any
 from payops.core.money import Money
 from payops.psp import signing, strictjson
 from payops.psp.base import LIMITS, EventRefused, NormalizedEvent
+from payops.psp.methods import method_or_none
 from payops.psp.strictjson import child, id_or_none, int_or_none, text_or_none
 from payops.psp.stripe.amounts import money_from_stripe
 
@@ -282,7 +283,7 @@ def _method(kind: str, subject: Subject) -> str | None:
     if not kind.startswith("payment."):
         return None
     details = child(subject, "payment_method_details")
-    return strictjson.word_or_none(details.get("type"))
+    return method_or_none(details.get("type"))
 
 
 def _provider_ref(kind: str, subject: Subject) -> str:

@@ -1,4 +1,7 @@
-"""`rotate_webhook_secret stripe/demo`: add a webhook secret beside the live ones (WH-30)."""
+"""`rotate_webhook_secret stripe/demo`: add a webhook secret beside the live ones (WH-30).
+
+It acts as the schema's owner: in the browser a new secret needs another person (D5).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from payops.commands.bootstrap import as_owner
 from payops.core import actors, clock
 from payops.flows import account_changes, accounts
 from payops.webhooks import rotation
@@ -15,8 +19,8 @@ from payops.webhooks.secrets import SecretRefused
 
 class Command(BaseCommand):
     help = (
-        "Adds a webhook secret to a provider account, read from standard input or generated. The "
-        "old ones go on working until they are retired."
+        "Adds a webhook secret to a provider account as the schema's owner, read from standard "
+        "input or generated. The old ones go on working until they are retired."
     )
 
     def add_arguments(self, parser: Any) -> None:
@@ -35,13 +39,14 @@ class Command(BaseCommand):
                 if sys.stdin.isatty():
                     self.stderr.write(f"The new secret ({shape.words}), then Enter:")
                 value = sys.stdin.readline()
-            secret = accounts.rotate_secret(
-                account=account,
-                value=value,
-                reason=options["reason"],
-                actor=actors.service("rotate-webhook-secret", channel="command"),
-                now=now,
-            )
+            with as_owner():
+                secret = accounts.rotate_secret(
+                    account=account,
+                    value=value,
+                    reason=options["reason"],
+                    actor=actors.service("rotate-webhook-secret", channel="command"),
+                    now=now,
+                )
         except (
             account_changes.AccountChangeRefused,
             rotation.RotationRefused,
