@@ -22,6 +22,8 @@ HARMLESS = {"/sign-out/", "/trace/pack/", "/views/save/"}
 # Screens that exist to act; an auditor is told which permission is missing.
 TO_ACT = {"case-propose", "payout-new", "payout-act", "hold-release", "beneficiary-act"}
 TO_ACT |= {"bank-change", "discard", "raw-body", "access-propose", "role-revoke", "policy-propose"}
+TO_ACT |= {"account-list", "account-name", "account-mode", "account-settings", "lanes-propose"}
+TO_ACT |= {"account-rotate", "account-retire"}
 
 
 def test_auditor_reads_every_screen_and_finds_no_button_that_acts(
