@@ -8,7 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
+LOOKS_MAX = 30
+LOOK_MS = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Screen:
         answer = page.goto(self.path)
         if self.row:
             row = page.get_by_role("main").locator("tbody tr").filter(has_text=self.row).first
+            _come_to_be(page, row)
             answer = page.goto(str(row.locator("a").first.get_attribute("href")))
         if self.link:
             link = page.get_by_role("link", name=re.compile(self.link)).first
@@ -35,6 +40,16 @@ class Screen:
         expect(page.get_by_role("main")).to_be_visible()
         assert answer is not None
         return answer.status
+
+
+def _come_to_be(page: Page, row: Locator) -> None:
+    """Some rows are made by the clock: an alert is looked for twice a minute."""
+    for _ in range(LOOKS_MAX):
+        try:
+            row.wait_for(timeout=LOOK_MS)
+            return
+        except PlaywrightTimeout:
+            page.reload()
 
 
 ANYBODY = ""
