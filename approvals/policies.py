@@ -63,6 +63,13 @@ FIXED: dict[str, tuple[str, ...]] = {
     "allowlist_change": (OPS_LEAD,),
     "account_settings": (OPS_LEAD, FINANCE),
     "webhook_secret": (OPS_LEAD, FINANCE),
+    "manual_journal": (FINANCE,),
+    "period_lock": (FINANCE,),
+    "period_reopen": (FINANCE, TREASURY),
+    "late_posting": (FINANCE,),
+    "book_settings": (FINANCE, TREASURY),
+    "rate_import": (TREASURY,),
+    "statement_parity": (FINANCE,),
 }
 KIND_LABELS = {
     "payout_exception": "Payout exception",
@@ -79,6 +86,13 @@ KIND_LABELS = {
     "allowlist_change": "Allowlist change",
     "account_settings": "Provider account settings",
     "webhook_secret": "New webhook secret",
+    "manual_journal": "Manual journal",
+    "period_lock": "Period lock",
+    "period_reopen": "Period reopening",
+    "late_posting": "Late posting",
+    "book_settings": "Book settings",
+    "rate_import": "Exchange rates",
+    "statement_parity": "Statement parity",
 }
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db.models import Model
 
 from ledger.accounts import PARTY_WORDS
+from ledger.cash_flow import BY_KEY, CASH_ACCOUNTS
 from ledger.errors import (
     ApprovalMissing,
     ImpossibleState,
@@ -25,7 +26,7 @@ from ledger.errors import (
 )
 from ledger.facts import REF_NAMES, Posting
 from ledger.matrix import MATRIX
-from ledger.matrix_row import MatrixRow
+from ledger.matrix_row import Leg, MatrixRow, Needs
 from ledger.models import Account, JournalEntry, JournalLine, PostingKey
 from ledger.rows.corrections import REVERSAL
 from payops.core.money import MINOR_MAX, Money, MoneyError, check_currency
@@ -67,7 +68,7 @@ def lines(posting: Posting, *, accounts: Accounts, key: str) -> None:
         account = accounts.get((posting.book.pk, leg.account))
         if account is None:
             raise UnknownAccount(f"{posting.book.code} has no account {leg.account!r}", key=key)
-        if posting.reverses is None and leg.account not in row.accounts:
+        if posting.reverses is None and not row.free_lines and leg.account not in row.accounts:
             raise OutsideMatrix(
                 f"{posting.event_class} does not touch account {leg.account}", key=key
             )
@@ -76,7 +77,8 @@ def lines(posting: Posting, *, accounts: Accounts, key: str) -> None:
             raise PartyMissing(f"{leg.account} is kept per {words}, none is named", key=key)
         if leg.party and not account.party_kind:
             raise Malformed(f"{leg.account} has no sub-ledger, {leg.party!r} is named", key=key)
-    _correction(posting, key)
+        _cash_flow(leg, row, posting, key)
+    _correction(posting, row, key)
     if row.template and not (posting.template and posting.refs.approval_id):
         raise ApprovalMissing(
             f"{posting.event_class} is posted from a named template under an approval", key=key
@@ -86,10 +88,12 @@ def lines(posting: Posting, *, accounts: Accounts, key: str) -> None:
 def order(posting: Posting, *, standing: Standing, key: str) -> None:
     """What must have been posted has been, and nothing stands that rules this out."""
     row, subject = MATRIX[posting.event_class], (posting.book.pk, posting.subject_id)
-    for group in row.follows:
-        if not any((*subject, wanted) in standing for wanted in group):
+    for before in row.follows:
+        owner = _owner(posting, before)
+        if not any((posting.book.pk, owner, wanted) in standing for wanted in before.any_of):
             raise PredecessorMissing(
-                f"{posting.event_class} of {posting.subject_id} needs {' or '.join(group)} first",
+                f"{posting.event_class} of {posting.subject_id} needs"
+                f" {' or '.join(before.any_of)} of {owner or before.of} first",
                 key=key,
             )
     for other in row.excludes:
@@ -102,16 +106,20 @@ def order(posting: Posting, *, standing: Standing, key: str) -> None:
 
 
 def needs_order(postings: Iterable[Posting]) -> set[tuple[UUID, str]]:
-    """(book, subject) of the postings whose class depends on what was posted before."""
-    return {
-        (posting.book.pk, posting.subject_id)
-        for posting in postings
-        if (row := MATRIX.get(posting.event_class)) and _ordered(row)
-    }
+    """(book, subject) whose entries decide whether the postings may follow."""
+    wanted: set[tuple[UUID, str]] = set()
+    for posting in postings:
+        row = MATRIX.get(posting.event_class)
+        if row is None:
+            continue
+        if row.excludes:
+            wanted.add((posting.book.pk, posting.subject_id))
+        wanted.update((posting.book.pk, _owner(posting, before)) for before in row.follows)
+    return wanted
 
 
-def _ordered(row: MatrixRow) -> bool:
-    return bool(row.follows or row.excludes)
+def _owner(posting: Posting, before: Needs) -> str:
+    return str(getattr(posting.refs, before.of)) if before.of else posting.subject_id
 
 
 def _text(name: str, text: str, limit: int, key: str) -> None:
@@ -132,7 +140,7 @@ def _balanced(posting: Posting, key: str) -> None:
             raise Malformed(str(error), key=key) from error
         if type(leg.amount_minor) is not int or abs(leg.amount_minor) > MINOR_MAX:
             raise Malformed(f"{leg.amount_minor!r} is not an amount in minor units", key=key)
-        if leg.amount_minor == 0:
+        if leg.amount_minor == 0 and not leg.reporting_minor:
             raise Malformed(f"the line on {leg.account} is nil", key=key)
         sums[leg.currency] += leg.amount_minor
     for currency, off in sums.items():
@@ -143,18 +151,33 @@ def _balanced(posting: Posting, key: str) -> None:
         raise Malformed(f"debits of {debits} exceed the limit of {MINOR_MAX}", key=key)
 
 
-def _correction(posting: Posting, key: str) -> None:
-    """Only a reversal states reporting amounts; they are those of the entry it names."""
+def _cash_flow(leg: Leg, row: MatrixRow, posting: Posting, key: str) -> None:
+    """Every movement of cash has its place in the cash flow statement (LJ-6)."""
+    if leg.account not in CASH_ACCOUNTS:
+        if leg.cash_flow_tag:
+            raise Malformed(f"{leg.account} is not cash and takes no cash-flow tag", key=key)
+        return
+    tag = leg.cash_flow_tag or row.cash_flow_tag
+    if tag not in BY_KEY:
+        raise Malformed(
+            f"the line on {leg.account} of {posting.event_class} has cash-flow tag {tag!r};"
+            f" one of {', '.join(BY_KEY)} is needed",
+            key=key,
+        )
+
+
+def _correction(posting: Posting, row: MatrixRow, key: str) -> None:
+    """A reversal repeats the reporting amounts of its entry; few other rows state their own."""
     if posting.event_class == REVERSAL and posting.reverses is None:
         raise OutsideMatrix(f"{REVERSAL} names the entry it reverses", key=key)
     known = [leg.reporting_minor for leg in posting.legs if leg.reporting_minor is not None]
-    if posting.reverses is None:
+    if posting.reverses is None and not row.reporting_given:
         if known:
             raise Malformed("reporting amounts are computed here, not given", key=key)
         return
-    if posting.reverses.book_id != posting.book.pk:
+    if posting.reverses is not None and posting.reverses.book_id != posting.book.pk:
         raise OutsideMatrix("the entry to reverse belongs to another book", key=key)
     if len(known) != len(posting.legs):
-        raise Malformed("a reversal repeats the reporting amounts of its entry", key=key)
+        raise Malformed(f"{posting.event_class} states the reporting amount of each line", key=key)
     if sum(known):
         raise Unbalanced(f"out of balance by {sum(known)} in reporting currency", key=key)

@@ -64,7 +64,7 @@ def _rows() -> Iterator[str]:
 def _columns(row: MatrixRow) -> Iterator[tuple[str, str]]:
     yield "predecessor", row.predecessor
     if row.follows:
-        groups = " and ".join(" or ".join(group) for group in row.follows)
+        groups = " and ".join(before.words for before in row.follows)
         yield "must be posted before", groups
     if row.excludes:
         yield "must not be standing", ", ".join(row.excludes)

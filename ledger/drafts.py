@@ -9,8 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from ledger import periods, writing
+from ledger.cash_flow import CASH_ACCOUNTS
 from ledger.errors import PeriodLocked
 from ledger.facts import REF_NAMES, Posting
+from ledger.matrix import MATRIX
+from ledger.matrix_row import Leg
 from ledger.models import Account, JournalEntry
 from payops.core import audit, bulk, ids
 from payops.core.actors import Actor
@@ -106,9 +109,16 @@ def _line_rows(
             "currency": leg.currency,
             "reporting_minor": reporting,
             "posting_on": place.posting_on,
+            "cash_flow_tag": _cash_flow_tag(posting, leg),
         }
         rows.append(tuple(values[column] for column in writing.LINE_COLUMNS))
     return rows
+
+
+def _cash_flow_tag(posting: Posting, leg: Leg) -> str:
+    if leg.account not in CASH_ACCOUNTS:
+        return ""
+    return leg.cash_flow_tag or MATRIX[posting.event_class].cash_flow_tag
 
 
 def _audit(draft: Draft, *, actor: Actor, now: datetime) -> Any:

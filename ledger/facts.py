@@ -20,6 +20,9 @@ class Refs:
 
     payment_id: str = ""
     payout_id: str = ""
+    refund_id: str = ""
+    dispute_id: str = ""
+    bank_line_id: str = ""
     provider_transaction_id: str = ""
     psp_reference: str = ""
     merchant_reference: str = ""

@@ -22,7 +22,8 @@ REVERSE_AND_REPOST = (
 class Leg:
     """One line to post: debit positive, credit negative, minor units.
 
-    `reporting_minor` is given only where the reporting amount is already known (a reversal).
+    `reporting_minor` is given only where the reporting amount is already known (a reversal, a
+    conversion, a revaluation). `cash_flow_tag` overrides the row's on a cash account.
     """
 
     account: str
@@ -30,6 +31,7 @@ class Leg:
     currency: str
     party: str = ""
     reporting_minor: int | None = None
+    cash_flow_tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +48,41 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """One of these classes stands posted for the subject, or for the id another trace key names.
+
+    `of` is that trace key ("payment_id": the capture a refund belongs to); "" is the subject.
+    """
+
+    any_of: tuple[str, ...]
+    of: str = ""
+
+    @property
+    def words(self) -> str:
+        owner = f" (of its {self.of.removesuffix('_id')})" if self.of else ""
+        return " or ".join(self.any_of) + owner
+
+
+def needs(*any_of: str, of: str = "") -> Needs:
+    return Needs(any_of, of)
+
+
+@dataclass(frozen=True, slots=True)
 class MatrixRow:
     """Every column of the matrix.
 
-    `follows`: of each group, one class must be posted for the subject before. `excludes`: none
-    of these may stand unreversed for the subject; naming itself, it is posted once.
-    `variants` maps the name of a case ("" is the usual one) to its pairs; no pairs: not posted.
-    A `template` row is a predefined compensating entry, posted only under an approved runbook.
+    `follows`: what must have been posted before. `excludes`: none of these may stand unreversed
+    for the subject; naming itself, it is posted once. `variants` maps the name of a case ("" is
+    the usual one) to its pairs; no pairs: not posted. A `template` row is a predefined
+    compensating entry, posted only under an approved runbook. `free_lines`: the lines are a
+    person's, under an approval. `reporting_given`: the poster states the reporting amounts.
+    `cash_flow_tag` is a key of `ledger/cash_flow.py`, "" where no cash account is touched.
     """
 
     event_class: str
     title: str
     predecessor: str
-    follows: tuple[tuple[str, ...], ...]
+    follows: tuple[Needs, ...]
     trigger: str
     variants: Mapping[str, tuple[Pair, ...]]
     variant_words: Mapping[str, str]
@@ -75,6 +99,8 @@ class MatrixRow:
     posted_by: str
     excludes: tuple[str, ...] = ()
     template: bool = False
+    free_lines: bool = False
+    reporting_given: bool = False
 
     @property
     def accounts(self) -> frozenset[str]:

@@ -16,6 +16,7 @@ from uuid import UUID
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from ledger import checks, periods, writing
+from ledger.cash_flow import CASH_ACCOUNTS
 from ledger.drafts import Draft, write_drafts
 from ledger.errors import (
     REFUSALS,
@@ -31,6 +32,7 @@ from ledger.errors import (
     UnknownAccount,
 )
 from ledger.facts import Outcome, Posting, Refs, refs_of
+from ledger.matrix import MATRIX
 from ledger.matrix_row import Leg
 from ledger.models import Account, AccountingPeriod, JournalEntry, JournalLine
 from ledger.reporting import RateKey, RateUsed, rates_for, reporting_amounts
@@ -120,6 +122,7 @@ def reverse(
             currency=line.currency,
             party=line.party,
             reporting_minor=-line.reporting_minor,
+            cash_flow_tag=_tag_of(entry, line),
         )
         for line in lines
     )
@@ -272,7 +275,7 @@ def _convert(fresh: list[Draft]) -> None:
 
 
 def _rates_wanted(posting: Posting) -> list[RateKey]:
-    if posting.reverses is not None:
+    if _reporting_given(posting):
         return []
     reporting = posting.book.reporting_currency
     currencies = {leg.currency for leg in posting.legs} - {reporting}
@@ -281,7 +284,7 @@ def _rates_wanted(posting: Posting) -> list[RateKey]:
 
 def _reporting(draft: Draft, rates: Mapping[RateKey, RateUsed]) -> list[int]:
     posting = draft.posting
-    if posting.reverses is not None:
+    if _reporting_given(posting):
         return [leg.reporting_minor or 0 for leg in posting.legs]
     used: dict[str, Decimal] = {}
     for wanted in _rates_wanted(posting):
@@ -297,6 +300,17 @@ def _reporting(draft: Draft, rates: Mapping[RateKey, RateUsed]) -> list[int]:
         return reporting_amounts(posting.legs, reporting=reporting, rates=used)
     except MoneyError as error:
         raise Malformed(str(error), key=draft.key) from error
+
+
+def _tag_of(entry: JournalEntry, line: JournalLine) -> str:
+    """An entry older than the tags has that of its matrix row."""
+    if line.account.code not in CASH_ACCOUNTS:
+        return ""
+    return line.cash_flow_tag or MATRIX[entry.event_class].cash_flow_tag
+
+
+def _reporting_given(posting: Posting) -> bool:
+    return posting.reverses is not None or MATRIX[posting.event_class].reporting_given
 
 
 def _outcomes(

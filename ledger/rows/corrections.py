@@ -23,7 +23,7 @@ ROWS: tuple[MatrixRow, ...] = (
         balance_sheet="the opposite of the reversed entry, at its original reporting amounts",
         income_statement="the opposite of the reversed entry",
         cash_flow="the opposite of the reversed entry",
-        cash_flow_tag="that of the reversed entry",
+        cash_flow_tag="",
         reversal_rule="a reversal is not reversed; the right entry is posted anew",
         posted_by="the product or finance; dated in the current period unless told otherwise,"
         " never in a locked one",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.matrix_row import CR, DR, NO_CASH, REVERSE_AND_REPOST, MatrixRow, Pair
+from ledger.matrix_row import CR, DR, NO_CASH, REVERSE_AND_REPOST, MatrixRow, Pair, needs
 
 CAPTURE = (
     Pair(DR, "1100", "gross"),
@@ -28,7 +28,7 @@ ROWS: tuple[MatrixRow, ...] = (
         balance_sheet="none",
         income_statement="none",
         cash_flow="none",
-        cash_flow_tag="none",
+        cash_flow_tag="",
         reversal_rule="nothing is posted, so nothing is reversed",
         posted_by="nobody: the row states that this event has no accounting effect",
     ),
@@ -53,7 +53,7 @@ ROWS: tuple[MatrixRow, ...] = (
         balance_sheet="PSP clearing rises; seller payable and tax payable rise",
         income_statement="platform fee, net of tax, is revenue on the day of capture",
         cash_flow=NO_CASH,
-        cash_flow_tag="none",
+        cash_flow_tag="",
         reversal_rule="payment.capture_failed reverses it; a refund never edits it",
         posted_by="the product, on the provider's event",
     ),
@@ -61,7 +61,7 @@ ROWS: tuple[MatrixRow, ...] = (
         event_class="payment.capture_failed",
         title="Capture failed after it was confirmed",
         predecessor="payment captured",
-        follows=(("payment.captured",),),
+        follows=(needs("payment.captured"),),
         trigger="the provider withdraws a capture it had confirmed",
         variants={
             "": tuple(Pair(DR if p.side == CR else CR, p.account, p.measure) for p in CAPTURE)
@@ -75,7 +75,7 @@ ROWS: tuple[MatrixRow, ...] = (
         balance_sheet="PSP clearing, seller payable and tax payable fall",
         income_statement="the platform fee is taken back",
         cash_flow=NO_CASH,
-        cash_flow_tag="none",
+        cash_flow_tag="",
         reversal_rule="a reversal is not reversed; a new capture is posted",
         posted_by="the product, on the provider's event",
     ),
@@ -105,7 +105,7 @@ ROWS: tuple[MatrixRow, ...] = (
         balance_sheet="PSP clearing falls; deductible input tax rises",
         income_statement="the fee is an expense on the day it is charged",
         cash_flow=NO_CASH,
-        cash_flow_tag="none",
+        cash_flow_tag="",
         reversal_rule=REVERSE_AND_REPOST,
         posted_by="the product, on the provider's event or settlement line",
     ),

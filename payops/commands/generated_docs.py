@@ -62,10 +62,9 @@ def _guards() -> Iterator[str]:
     yield "each is attacked by a test under `tests/guards/`. The product runs as a role that owns"
     yield "nothing and may neither truncate nor define."
     yield ""
-    yield "## Rules across tables (`payops/commands/guards.sql`)"
+    yield "## Rules across tables (`payops/commands/guards/`)"
     yield ""
-    text = (schema.HERE / "guards.sql").read_text()
-    for comment, name in COMMENT.findall(text):
+    for comment, name in COMMENT.findall("\n".join(schema.guard_texts())):
         words = " ".join(line.removeprefix("-- ") for line in comment.strip().splitlines())
         if name != "payops_public_id":
             yield f"- {words}"

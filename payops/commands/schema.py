@@ -10,6 +10,25 @@ from django.db import connections
 from payops.core import guards
 
 HERE = Path(__file__).parent
+# In this order: the functions of "base" are used by the others.
+GUARDS = (
+    "base",
+    "ledger",
+    "periods",
+    "journals",
+    "books",
+    "approvals",
+    "payments",
+    "access",
+    "accounts",
+    "cases",
+    "inbox",
+)
+
+
+def guard_texts() -> list[str]:
+    """The rules across tables, one text per noun."""
+    return [(HERE / "guards" / f"{name}.sql").read_text() for name in GUARDS]
 
 
 def drop_views(alias: str) -> None:
@@ -24,7 +43,8 @@ def rebuild(alias: str) -> None:
     with connections[alias].cursor() as cursor:
         for statement in guards.trigger_statements():
             cursor.execute(statement)
-        cursor.execute((HERE / "guards.sql").read_text())
+        for text in guard_texts():
+            cursor.execute(text)
         cursor.execute((HERE / "facts.sql").read_text())
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [settings.FACTS_ROLE])
         facts_role = settings.FACTS_ROLE if cursor.fetchone() else app_role

@@ -34,6 +34,11 @@ ACT_WORDS: dict[Act, str] = {
     Act.MANAGE_ACCESS: "manage people and access",
     Act.EXPORT_EVIDENCE: "export evidence",
     Act.MANAGE_ACCOUNT: "change provider accounts, their secrets and allowlists",
+    Act.PROPOSE_JOURNAL: "ask for manual journals",
+    Act.EXPORT_JOURNAL: "export journals to the ERP",
+    Act.MANAGE_PERIOD: "work on accounting periods and the settings of the book",
+    Act.MANAGE_RATES: "bring exchange rates",
+    Act.POST_ENTRY: "post entries from an internal system",
 }
 
 

@@ -1,7 +1,7 @@
 """Database guards, generated from the models: append-only triggers and state transitions.
 
 `manage.py migrate` drops and recreates them after every migration, so they always say what the
-code says. Rules that span nouns are in `payops/commands/guards.sql`.
+code says. Rules that span nouns are in `payops/commands/guards/`.
 """
 
 from __future__ import annotations

@@ -69,9 +69,37 @@ class Book(Record):
     hold_rollback_allowed = models.BooleanField(default=True)
     typed_confirmation_above_minor = models.BigIntegerField(default=1_000_000)
     bank_detail_cooldown_hours = models.PositiveIntegerField(default=24)
+    # How the journal is kept (docs/journal-matrix.md); changed through approval alone.
+    authorization_policy = models.CharField(
+        max_length=16, default="none", choices=[(p, p) for p in ("none", "memo", "pending")]
+    )
+    presentation = models.CharField(
+        max_length=8, default="net", choices=[(p, p) for p in ("net", "gross")]
+    )
+    refund_fee_policy = models.CharField(
+        max_length=16, default="returned", choices=[(p, p) for p in ("returned", "kept")]
+    )
+    fiscal_year_start_month = models.PositiveSmallIntegerField(default=1)
+    penny_cap_minor = models.BigIntegerField(default=100)
+    late_approval_above_minor = models.BigIntegerField(default=5_000_000)
+    # The ERP takes nothing dated up to this day any more (ERP-9).
+    erp_locked_until = models.DateField(null=True, blank=True)
+    # Who granted the latest change of the columns above.
+    approval_id = models.CharField(max_length=40, blank=True, default="")
     is_system = models.BooleanField(default=False)
 
     history = history()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(fiscal_year_start_month__range=(1, 12)), name="book_fiscal_year"
+            ),
+            models.CheckConstraint(
+                condition=Q(penny_cap_minor__gte=0, late_approval_above_minor__gte=0),
+                name="book_limits",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -185,6 +213,7 @@ class Rate(Record):
     rate = models.DecimalField(max_digits=20, decimal_places=10)
     source = models.CharField(max_length=64)
     as_of = models.DateTimeField()
+    approval_id = models.CharField(max_length=40, blank=True, default="")
 
     class Meta:
         indexes = [models.Index(fields=["base", "quote", "-as_of"], name="rate_latest")]

@@ -48,6 +48,13 @@ def test_every_book_has_every_table_once() -> None:
         ("allowlist_change", ["ops_lead"]),
         ("account_settings", ["ops_lead", "finance_manager"]),
         ("webhook_secret", ["ops_lead", "finance_manager"]),
+        ("manual_journal", ["finance_manager"]),
+        ("period_lock", ["finance_manager"]),
+        ("period_reopen", ["finance_manager", "treasury"]),
+        ("late_posting", ["finance_manager"]),
+        ("book_settings", ["finance_manager", "treasury"]),
+        ("rate_import", ["treasury"]),
+        ("statement_parity", ["finance_manager"]),
     ],
 )
 def test_changes_of_truth_have_fixed_seats(kind: str, seats: list[str]) -> None:
@@ -75,7 +82,7 @@ def test_the_policy_is_shown_as_a_table_in_words() -> None:
     ]
     assert shown.conditions[0] == "Bulk upload: asked through is bulk → adds Compliance"
     assert tables["approval.role_grant"].rows[0].band == "any amount"
-    assert len(tables) == 14
+    assert len(tables) == 21
 
 
 def test_edges_are_in_minor_units_of_the_reporting_currency() -> None:

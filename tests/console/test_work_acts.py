@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from approvals.models import ApprovalRequest
 from payops.core.models import ApiKey, Person, RoleGrant
-from payops.flows.governance import hash_api_key
+from payops.flows.access_changes import hash_api_key
 from payops.payments.models import Beneficiary, Hold, Payout
 from tests import builders
 from tests.console.work import HOSTILE, browser, failed_payout, proposed, shows, text_of

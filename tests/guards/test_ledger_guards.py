@@ -98,7 +98,8 @@ def test_the_same_statements_pass_when_they_are_an_entry() -> None:
     [
         ((500, -499), {}, "out of balance by 1 EUR"),
         ((500, -500), {"reporting": (500, -499)}, "off by 1 in reporting currency"),
-        ((0,), {}, "has 1 lines"),
+        ((0,), {}, "line_not_nil"),
+        ((0,), {"reporting": (5,)}, "off by 5 in reporting currency"),
     ],
 )
 def test_lines_that_do_not_balance_or_stand_alone_are_refused(

@@ -385,7 +385,7 @@ def test_i12_names_an_entry_posted_into_a_locked_period(story: Story) -> None:
     period = story.entries[0].period
     period.begin_closing()
     story.save(period, "period.closing")
-    period.lock(at=story.tick())
+    period.lock(at=story.tick(), approval_id="")
     story.save(period, "period.locked")
     entry = story.entries[0]
     break_rule(

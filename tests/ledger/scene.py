@@ -108,7 +108,7 @@ def lock_period(book: Book, code: str, *, actor: Actor = LEDGER, now: datetime =
         if period.state == AccountingPeriod.State.OPEN:
             period.begin_closing()
             state.save(period, actor=actor, now=now, action="period.closing")
-        period.lock(at=now)
+        period.lock(at=now, approval_id="")
         state.save(period, actor=actor, now=now, action="period.locked")
 
 

@@ -322,7 +322,7 @@ def _class_row(row: MatrixRow) -> ClassRow:
         )
         for name, pairs in row.variants.items()
     )
-    before = "; ".join(" or ".join(group) for group in row.follows)
+    before = "; ".join(before.words for before in row.follows)
     return ClassRow(
         row,
         variants,

@@ -45,6 +45,13 @@ ACT_WORDS = {
     "allowlist_change": "Approve allowlist",
     "account_settings": "Approve settings",
     "webhook_secret": "Approve the secret",
+    "manual_journal": "Approve journal",
+    "period_lock": "Approve lock",
+    "period_reopen": "Approve reopening",
+    "late_posting": "Approve late posting",
+    "book_settings": "Approve book settings",
+    "rate_import": "Approve rates",
+    "statement_parity": "Approve parity",
 }
 
 

@@ -23,7 +23,7 @@ from payops.console import errors, forms
 from payops.console.access import requires, signed_in
 from payops.core.models import ApiKey, Person, RoleGrant, User
 from payops.core.roles import LABELS, Act, Role
-from payops.flows import governance
+from payops.flows import access_changes, governance
 
 REFUSED = 422
 PEOPLE_MAX = 1000
@@ -151,7 +151,7 @@ def propose(request: HttpRequest, kind: str) -> HttpResponse:
         facts = form.facts  # type: ignore[attr-defined]
         if row.kind == "api_key":
             api_key = f"pk_{secrets.token_hex(24)}"
-            facts = {**facts, "key_hash": governance.hash_api_key(api_key)}
+            facts = {**facts, "key_hash": access_changes.hash_api_key(api_key)}
         named = {"name": dict(people).get(facts.get("person_id", ""), ""), **facts}
         approval = forms.attempt(
             form,
@@ -185,7 +185,7 @@ def revoke(request: HttpRequest, key: UUID) -> HttpResponse:
     if form.is_bound and form.is_valid():
         done = forms.attempt(
             form,
-            lambda: governance.revoke_role(
+            lambda: access_changes.revoke_role(
                 grant_id=grant.pk,
                 reason=form.cleaned_data["reason"],
                 actor=request.actor,

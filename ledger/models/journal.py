@@ -2,7 +2,7 @@
 
 Entries and lines are append-only; a correction is a new entry that names the one it reverses. The
 database holds balance per currency and in reporting currency, at least two lines, and that lines
-live in their entry's own transaction (`payops/commands/guards.sql`).
+live in their entry's own transaction (`payops/commands/guards/`).
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class AccountingPeriod(StatefulModel):
     ends_on = models.DateField()
     state = FSMField(default=State.OPEN, choices=State, protected=True, max_length=24)
     locked_at = models.DateTimeField(null=True, blank=True)
+    # The granted request of the latest lock or reopening.
+    approval_id = models.CharField(max_length=40, blank=True, default="")
 
     history = history()
 
@@ -74,12 +76,18 @@ class AccountingPeriod(StatefulModel):
         pass
 
     @transition(field="state", source=State.CLOSING, target=State.LOCKED)
-    def lock(self, *, at: datetime) -> None:
+    def lock(self, *, at: datetime, approval_id: str) -> None:
         self.locked_at = at
+        self.approval_id = approval_id
 
-    @transition(field="state", source=[State.CLOSING, State.LOCKED], target=State.OPEN)
-    def reopen(self) -> None:
+    @transition(field="state", source=State.CLOSING, target=State.OPEN)
+    def stop_closing(self) -> None:
+        pass
+
+    @transition(field="state", source=State.LOCKED, target=State.OPEN)
+    def reopen(self, *, approval_id: str) -> None:
         self.locked_at = None
+        self.approval_id = approval_id
 
 
 class JournalEntry(Record):
@@ -104,6 +112,9 @@ class JournalEntry(Record):
     reverses = models.OneToOneField("self", PROTECT, null=True, related_name="reversed_by")
     payment_id = models.CharField(max_length=40, blank=True, default="")
     payout_id = models.CharField(max_length=40, blank=True, default="")
+    refund_id = models.CharField(max_length=40, blank=True, default="", db_default="")
+    dispute_id = models.CharField(max_length=40, blank=True, default="", db_default="")
+    bank_line_id = models.CharField(max_length=40, blank=True, default="", db_default="")
     provider_transaction_id = models.CharField(max_length=255, blank=True, default="")
     psp_reference = models.CharField(max_length=255, blank=True, default="")
     merchant_reference = models.CharField(max_length=255, blank=True, default="")
@@ -134,7 +145,7 @@ class JournalLine(Record):
     PREFIX = "jl"
     APPEND_ONLY = True
 
-    # The constraint line_in_its_entry (guards.sql) covers entry and book together.
+    # The constraint line_in_its_entry (guards/ledger.sql) covers entry and book together.
     book = leaf(Book)
     entry = models.ForeignKey(
         JournalEntry, PROTECT, related_name="lines", db_index=False, db_constraint=False
@@ -147,10 +158,18 @@ class JournalLine(Record):
     currency = models.CharField(max_length=3)
     reporting_minor = models.BigIntegerField()
     posting_on = models.DateField()
+    # Where a movement of cash stands in the cash flow statement; "" on every other account.
+    cash_flow_tag = models.CharField(max_length=32, blank=True, default="", db_default="")
 
     class Meta:
         ordering = ["position"]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(amount_minor=0, reporting_minor=0), name="line_not_nil"
+            )
+        ]
         indexes = [
+            models.Index(fields=["xid"], name="line_by_xid"),
             models.Index(
                 fields=["book", "account", "currency", "posting_on"], name="line_by_account"
             ),
@@ -182,3 +201,20 @@ class PostingKey(models.Model):
                 name="posting_key_answered",
             ),
         ]
+
+
+class LatePlacement(Record):
+    """The open day that was granted to a late posting; the ledger places its key there (D12)."""
+
+    APPEND_ONLY = True
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    key = models.CharField(max_length=255)
+    event_class = models.CharField(max_length=48)
+    subject_id = models.CharField(max_length=64)
+    occurred_on = models.DateField()
+    posting_on = models.DateField()
+    approval_id = models.CharField(max_length=40)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["book", "key"], name="late_placement_once")]

@@ -1,0 +1,1 @@
+-- D5: settings of a book, exchange rates.

@@ -1,0 +1,1 @@
+-- D5: hand-made journals.

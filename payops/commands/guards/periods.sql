@@ -1,0 +1,1 @@
+-- I12, D5, D12: periods, late placements.
