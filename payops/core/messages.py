@@ -30,6 +30,7 @@ class News:
     payload: dict[str, Any] = field(default_factory=dict)
     trace_id: str = ""
     due_at: datetime | None = None
+    turn: str = ""
 
 
 def send(news: Sequence[News], *, now: datetime) -> None:
@@ -41,6 +42,7 @@ def send(news: Sequence[News], *, now: datetime) -> None:
                 topic=item.topic,
                 key=item.key,
                 payload=item.payload,
+                turn=item.turn,
                 lane=topic_table()[item.topic].lane,
                 due_at=item.due_at or now,
                 trace_id=item.trace_id,

@@ -298,6 +298,8 @@ class Message(QueueRow, Record):
     topic = models.CharField(max_length=64)
     key = models.CharField(max_length=160)
     payload = models.JSONField(default=dict)
+    # Who is asked: in a lane that takes turns, many waiting for one hold up nobody else.
+    turn = models.CharField(max_length=40, blank=True, default="", db_default="")
     state = models.CharField(max_length=16, choices=State, default=State.PENDING)
 
     class Meta:

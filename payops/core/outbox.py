@@ -25,6 +25,7 @@ from payops.core.topics import Run, Topic, topic_table
 ACTOR = service("outbox")
 UNKNOWN_TOPIC_ATTEMPTS = 1
 ALERT = "dead_letter.structural"
+LANES_IN_TURN = frozenset({"calls"})
 
 
 class MessageRefused(ValueError):
@@ -41,6 +42,7 @@ def outbox_queue() -> Queue:
         attempts_max=_attempts_max,
         finish=_finish,
         give_up=_give_up,
+        lanes_in_turn=LANES_IN_TURN,
     )
 
 

@@ -87,7 +87,8 @@ class Queue:
     """A table of QueueRows: which state waits, how a batch runs, when a row is given up.
 
     `run` gets rows it must finish; with `own_steps(row)` true it runs one row outside any
-    transaction and the engine calls `finish` (None: no row does). `give_up` marks a row dead.
+    transaction and the engine calls `finish` (None: no row does). `give_up` marks a row dead. In
+    `lanes_in_turn` rows of each `turn` are claimed by turns, whoever has the longer backlog.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Queue:
     attempts_max: Callable[[Any], int]
     finish: Callable[[list[Any], datetime], None]
     give_up: Callable[[Any, datetime], None]
+    lanes_in_turn: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -175,6 +177,20 @@ WHERE id = ANY(ARRAY(SELECT id FROM {table} WHERE lane = %s AND state = %s
   AND due_at <= least(now(), %s) AND {lease_rule} ORDER BY due_at LIMIT %s
   FOR UPDATE SKIP LOCKED)) RETURNING id, due_at
 """
+# Of the oldest rows, the first of every turn before the second of any. More are looked at
+# than taken, because other workers lock the same first ones.
+CLAIM_IN_TURN = """
+WITH ready AS MATERIALIZED (SELECT id, turn, due_at FROM {table} WHERE lane = %s AND state = %s
+  AND due_at <= least(now(), %s) AND {lease_rule} ORDER BY due_at LIMIT 20000),
+placed AS MATERIALIZED (SELECT id, due_at,
+    row_number() OVER (PARTITION BY turn ORDER BY due_at, id) AS place
+  FROM ready ORDER BY place, due_at LIMIT 200)
+UPDATE {table} SET attempts = attempts + 1, lease_token = %s, leased_until = now() + %s,
+  interruptions = interruptions + (leased_until IS NOT NULL)::int
+WHERE id = ANY(ARRAY(SELECT t.id FROM {table} t JOIN placed p ON p.id = t.id
+  WHERE t.state = %s AND t.leased_until IS NULL ORDER BY p.place, p.due_at LIMIT %s
+  FOR UPDATE OF t SKIP LOCKED)) RETURNING id, due_at
+"""
 # A backlog is younger than the statistics: the planner would take it for a few rows, read and sort
 # all of it for every batch. In the order of the index it stops at the limit.
 IN_INDEX_ORDER = (
@@ -186,6 +202,9 @@ INTERRUPTED = "(leased_until < now() OR (leased_until IS NULL AND interruptions 
 
 def _claim(queue: Queue, lane: str, token: UUID, limit: int) -> tuple[list[UUID], datetime | None]:
     """The keys claimed, and when the last of them fell due."""
+    if lane in queue.lanes_in_turn:
+        rows = _claimed_in_turn(queue, lane, token, limit)
+        return [key for key, _ in rows], max((due_at for _, due_at in rows), default=None)
     rows = _claimed(queue, FREE, [token, LEASE, lane, queue.ready_state, None, limit])
     # Keys are ordered by time, so the halves of a failed batch keep the order of arrival.
     return sorted(key for key, _ in rows), max((due_at for _, due_at in rows), default=None)
@@ -203,6 +222,19 @@ def _claimed(queue: Queue, lease_rule: str, values: list[Any]) -> list[tuple[UUI
     )
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(IN_INDEX_ORDER)
+        cursor.execute(statement.as_string(cursor.connection), values)
+        return list(cursor.fetchall())
+
+
+def _claimed_in_turn(
+    queue: Queue, lane: str, token: UUID, limit: int
+) -> list[tuple[UUID, datetime]]:
+    statement = sql.SQL(CLAIM_IN_TURN).format(
+        table=sql.Identifier(queue.model._meta.db_table), lease_rule=sql.SQL(FREE)
+    )
+    ready = queue.ready_state
+    values = [lane, ready, None, token, LEASE, ready, limit]
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(statement.as_string(cursor.connection), values)
         return list(cursor.fetchall())
 

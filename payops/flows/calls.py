@@ -18,34 +18,14 @@ TURN_WAIT_MAX = timedelta(seconds=1)
 TURNS_MAX = 5
 LANE = "calls"
 WAITING_COUNTED_MAX = 5000
-SPENT_MAX = timedelta(seconds=2)
-
-
-class Tempo:
-    """How long one answered call keeps a worker of this process, from its turn to its answer."""
-
-    def __init__(self) -> None:
-        self.each = timedelta(0)
-        self._begun_s = time.monotonic()
-
-    def begin(self) -> None:
-        self._begun_s = time.monotonic()
-
-    def learn(self) -> None:
-        spent = min(timedelta(seconds=time.monotonic() - self._begun_s), SPENT_MAX)
-        self.each = (self.each * 4 + spent) / 5 if self.each else spent
-
-
-tempo = Tempo()
 
 
 def take_turn(account: ProviderAccount) -> None:
     """Answers when a call to the account may leave now. Raises Postpone."""
     for _ in range(TURNS_MAX):
         now = clock.utc_now()
-        not_before = call_gate.admit(account=account, now=now, waiting=_waiting(), each=tempo.each)
+        not_before = call_gate.admit(account=account, now=now, waiting=_waiting(account))
         if not_before is None:
-            tempo.begin()
             return
         if not_before - now > TURN_WAIT_MAX:
             raise Postpone(f"{account.address} does not answer; asked again later", not_before)
@@ -58,8 +38,6 @@ def tell(account: ProviderAccount, outcome: CallOutcome, *, subject: str) -> Non
     status = outcome.status_code or 0
     if outcome.kind == "refused" and not status:
         return  # Refused before anything left: the provider was not asked.
-    if 0 < status < 500:
-        tempo.learn()
     throttled = status == 429
     call_gate.report(
         account=account,
@@ -71,6 +49,8 @@ def tell(account: ProviderAccount, outcome: CallOutcome, *, subject: str) -> Non
     )
 
 
-def _waiting() -> int:
-    rows = Message.objects.filter(lane=LANE, state=Message.State.PENDING)
+def _waiting(account: ProviderAccount) -> int:
+    rows = Message.objects.filter(
+        lane=LANE, state=Message.State.PENDING, turn=str(account.pk)
+    )
     return rows.order_by()[:WAITING_COUNTED_MAX].count()

@@ -52,7 +52,8 @@ def ask_all(now: datetime) -> int:
         with schedule.slot(f"list:{account.address}", now, every_s=every_s) as mine:
             if mine:
                 key = f"{account.address}:{int(now.timestamp()) // every_s}"
-                news = News(account.book, TOPIC, key, {"account_id": str(account.pk)})
+                payload = {"account_id": str(account.pk)}
+                news = News(account.book, TOPIC, key, payload, turn=str(account.pk))
                 messages.send([news], now=now)
                 asked += 1
     return asked
@@ -113,7 +114,14 @@ def _go_on(message: Message, listing: Listing, cursor: str | None, due_at: datet
     step = message.payload.get("step", 1)
     key = f"{listing.pk}:{step}"
     with transaction.atomic(durable=True):
-        news = News(listing.book, TOPIC, key, rest | {"step": step + 1}, due_at=due_at)
+        news = News(
+            listing.book,
+            TOPIC,
+            key,
+            rest | {"step": step + 1},
+            due_at=due_at,
+            turn=str(listing.account_id),
+        )
         messages.send([news], now=clock.utc_now())
 
 

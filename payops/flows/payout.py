@@ -206,6 +206,7 @@ def send_dispatch(payout: Payout, now: datetime, *, attempt: str) -> None:
         f"{payout.public_id}:{attempt}",
         {"payout_id": payout.public_id},
         due_at=due_at,
+        turn=str(payout.account_id),
     )
     messages.send([news], now=now)
 

@@ -47,7 +47,8 @@ def ask_all(now: datetime) -> int:
         with schedule.slot(f"compare:{account.address}", now, every_s=EVERY_S) as mine:
             if mine and late(account, now):
                 key = f"{account.address}:{int(now.timestamp()) // EVERY_S}"
-                news = News(account.book, TOPIC, key, {"account_id": str(account.pk)})
+                payload = {"account_id": str(account.pk)}
+                news = News(account.book, TOPIC, key, payload, turn=str(account.pk))
                 messages.send([news], now=now)
                 asked += 1
     return asked

@@ -172,7 +172,7 @@ def question(event: ProviderEvent, cause: str, book: Book) -> News:
     parts = [event.public_id, cause if cause != POLICY else "", str(redrives) if redrives else ""]
     key = ":".join(filter(None, parts))
     payload = {"event_id": event.public_id, "cause": cause}
-    return News(book, TOPIC, key, payload, event.trace_id)
+    return News(book, TOPIC, key, payload, event.trace_id, turn=str(event.account_id))
 
 
 def is_wanted(work: EventWork) -> bool:

@@ -34,18 +34,16 @@ def admit(
     account: ProviderAccount,
     now: datetime,
     waiting: int = 0,
-    each: timedelta = timedelta(0),
 ) -> datetime | None:
     """None: one call may leave now. Otherwise the time before which this caller must not ask.
 
-    `waiting` is how many others wait for the same account, `each` how long one call keeps a worker.
-    When the provider does not answer, they are spread so that they come back no faster than the cap
-    lets them through and a worker can serve them: calls to other providers find room between them.
+    `waiting` is how many others wait. When the provider does not answer, they are spread so that
+    they come back no faster than the cap lets them through.
     """
     with transaction.atomic(durable=True):
         gate = _locked(account, now)
         if gate.state != State.CLOSED:
-            return _admit_probe(gate, now, _spread(account, waiting, each))
+            return _admit_probe(gate, now, _spread(account, waiting))
         _refill(gate, account, now)
         if gate.tokens_milli >= CALL_MILLI:
             gate.tokens_milli -= CALL_MILLI
@@ -136,10 +134,9 @@ def _burst(account: ProviderAccount) -> int:
     return max(account.calls_per_s * CALL_MILLI // 4, CALL_MILLI)
 
 
-def _spread(account: ProviderAccount, waiting: int, each: timedelta) -> timedelta:
-    """Drawn again and again, so half of it on average: hence twice the time they need."""
-    each_s = max(each.total_seconds(), 1 / max(account.calls_per_s, 1))
-    over_s = max(1.0, 2 * waiting * each_s)
+def _spread(account: ProviderAccount, waiting: int) -> timedelta:
+    """Anywhere in the time that the cap needs for all of them."""
+    over_s = max(1.0, waiting / max(account.calls_per_s, 1))
     return timedelta(seconds=random.uniform(0.0, over_s))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -25,6 +26,7 @@ from payops.webhooks.directory import Endpoint, directory
 from payops.webhooks.fetched import EvidenceAway, collect
 from payops.webhooks.ingest import FactsRefused, NotDurable, Received, StoredReferenceGone
 from payops.webhooks.noise import noise
+from payops.webhooks.outage import outage
 from payops.webhooks.statement import Stored
 from payops.webhooks.throttle import throttle
 from payops.webhooks.wire import BodyRefused, Headers, kept_headers, read_body, remote_address
@@ -49,6 +51,10 @@ def receive(meta: Mapping[str, Any], provider: str, account: str) -> Answer:
     """POST /webhooks/<provider>/<account>/; `meta` is the WSGI environment of the request."""
     now = clock.utc_now()
     endpoint = None
+    if outage.lasts():
+        with suppress(BodyRefused):
+            read_body(meta)
+        return _respond(503, ("Retry-After", RETRY_AFTER_S))
     try:
         endpoint = directory.find(provider=provider, slug=account, now=now)
         if endpoint is None:
@@ -83,6 +89,7 @@ def receive(meta: Mapping[str, Any], provider: str, account: str) -> Answer:
         return _respond(503, ("Retry-After", RETRY_AFTER_S))
     except (NotDurable, DatabaseError) as error:
         log.error("a webhook for %s/%s was not stored: %s", provider, account, error)
+        outage.note(error)
         close_old_connections()
         return _respond(503, ("Retry-After", RETRY_AFTER_S))
 

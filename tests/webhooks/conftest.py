@@ -9,6 +9,7 @@ from django.db import connections
 
 from payops.core.topics import topic_table
 from payops.webhooks.directory import directory
+from payops.webhooks.outage import outage
 from payops.webhooks.throttle import throttle
 
 
@@ -21,6 +22,7 @@ def edge_alone(settings: Any) -> Iterator[None]:
     topic_table.cache_clear()
     directory.forget()
     throttle.forget()
+    outage.end()
     yield
     topic_table.cache_clear()
     directory.forget()

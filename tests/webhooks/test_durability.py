@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from payops.core.models import DataKey
 from payops.webhooks import statement
 from payops.webhooks.directory import directory
 from payops.webhooks.models import Delivery, Payload, ProviderEvent
+from payops.webhooks.outage import outage
 from tests.webhooks.senders import send_stripe, stripe_body
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,10 +47,28 @@ def test_database_down_is_503_and_the_retry_succeeds_wh_14(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setitem(connections.settings["default"], "PORT", "1")
         down = from_a_new_thread(lambda: send_stripe(stripe_body(2)))
+    outage.end()
     again = from_a_new_thread(lambda: send_stripe(stripe_body(2)))
 
     assert (down.status_code, down["Retry-After"], down.content) == (503, "5", b"")
     assert again.status_code == 200
+    assert Delivery.objects.count() == 2
+
+
+def test_while_the_database_is_away_senders_are_turned_off_without_trying_again(monkeypatch):
+    """WH-14: an outage costs no queue; who still has a connection is served."""
+    with monkeypatch.context() as patch:
+        patch.setitem(connections.settings["default"], "PORT", "1")
+        assert from_a_new_thread(lambda: send_stripe(stripe_body(1))).status_code == 503
+
+    turned_off = from_a_new_thread(lambda: send_stripe(stripe_body(2)))
+    connection.ensure_connection()
+    served = send_stripe(stripe_body(3))
+    monkeypatch.setattr(outage, "_until_s", time.monotonic() - 0.001)
+    afterwards = from_a_new_thread(lambda: send_stripe(stripe_body(2)))
+
+    assert (turned_off.status_code, turned_off["Retry-After"]) == (503, "5")
+    assert (served.status_code, afterwards.status_code) == (200, 200)
     assert Delivery.objects.count() == 2
 
 

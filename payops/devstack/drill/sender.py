@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from payops.devstack.drill.letters import Letter, good, headers, poison
 
-CONNECTIONS = 48
+CONNECTIONS = 128  # a provider opens as many as it needs
 TIMEOUT_S = 15.0
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 PATIENCE_S = 240.0  # after the last new event, for what is still unacknowledged
