@@ -92,6 +92,16 @@ CHART: tuple[ChartRow, ...] = (
     ChartRow("9200", "Authorised payments, counter account (memo)", "memo"),
 )
 BY_CODE: dict[str, ChartRow] = {row.code: row for row in CHART}
+# No row of the matrix posts to these by itself; why that is right.
+UNPOSTED: dict[str, str] = {
+    "2600": "presentation: a PSP clearing account in credit is shown here, nothing is posted",
+    "3000": "computed: the result of earlier fiscal years, so that a reopened month stays right",
+    "3900": "opening balances are taken over once, by adjustment.manual",
+}
+# Revalued at the end of a period when kept in another currency; FX clearing is nil by nature.
+MONETARY: frozenset[str] = frozenset(
+    row.code for row in CHART if row.kind in ("asset", "liability") and row.code != "1900"
+)
 
 
 def ensure_chart(book: Book) -> int:

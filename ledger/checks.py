@@ -7,7 +7,9 @@ LJ-19 and LJ-21.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter, gt
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Model
@@ -27,7 +29,7 @@ from ledger.errors import (
 from ledger.facts import REF_NAMES, Posting
 from ledger.matrix import MATRIX
 from ledger.matrix_row import Leg, MatrixRow, Needs
-from ledger.models import Account, JournalEntry, JournalLine, PostingKey
+from ledger.models import JournalEntry, JournalLine, PostingKey
 from ledger.rows.corrections import REVERSAL
 from payops.core.money import MINOR_MAX, Money, MoneyError, check_currency
 
@@ -42,33 +44,47 @@ KEY_MAX = _limit(PostingKey, "key")
 PARTY_MAX = _limit(JournalLine, "party")
 OWN_TEXTS = ("event_class", "template", "subject_id", "movement_ref", "description")
 TEXT_MAX: dict[str, int] = {name: _limit(JournalEntry, name) for name in (*OWN_TEXTS, *REF_NAMES)}
-Accounts = Mapping[tuple[UUID, str], Account]
+TEXT_NAMES, LIMITS = tuple(TEXT_MAX), tuple(TEXT_MAX.values())
+_own_texts: Callable[[Posting], tuple[str, ...]] = attrgetter(*OWN_TEXTS)
+_ALLOWED = {event_class: row.accounts for event_class, row in MATRIX.items()}
+
+
+class ChartAccount(NamedTuple):
+    """What a line needs to know of its account; `key` is its primary key as text."""
+
+    key: str
+    party_kind: str
+
+
+Chart = Mapping[str, ChartAccount]
 Standing = set[tuple[UUID, str, str]]
 
 
-def texts(posting: Posting, *, key: str) -> None:
+def texts(posting: Posting, *, key: str, refs: tuple[str, ...]) -> None:
     """Every text fits its column and is storable; checked before the key is claimed."""
     if len(key) > KEY_MAX:
         raise Malformed(f"the key has {len(key)} characters, more than {KEY_MAX}", key=key)
-    for name in OWN_TEXTS:
-        _text(name, getattr(posting, name), TEXT_MAX[name], key)
-    for name in REF_NAMES:
-        _text(name, getattr(posting.refs, name), TEXT_MAX[name], key)
+    told = (*_own_texts(posting), *refs)
+    if any(map(gt, map(len, told), LIMITS)) or "\x00" in "".join(told):
+        for name, text, limit in zip(TEXT_NAMES, told, LIMITS, strict=True):
+            _text(name, text, limit, key)
     for leg in posting.legs:
         _text("party", leg.party, PARTY_MAX, key)
 
 
-def lines(posting: Posting, *, accounts: Accounts, key: str) -> None:
+def lines(posting: Posting, *, chart: Chart, key: str) -> None:
     """Balanced per currency, on known accounts of the class's matrix row, with their parties."""
     row = MATRIX.get(posting.event_class)
     if row is None:
         raise OutsideMatrix(f"{posting.event_class!r} has no row in the matrix", key=key)
     _balanced(posting, key)
+    allowed = _ALLOWED[posting.event_class]
+    is_free = row.free_lines or posting.reverses is not None
     for leg in posting.legs:
-        account = accounts.get((posting.book.pk, leg.account))
+        account = chart.get(leg.account)
         if account is None:
             raise UnknownAccount(f"{posting.book.code} has no account {leg.account!r}", key=key)
-        if posting.reverses is None and not row.free_lines and leg.account not in row.accounts:
+        if not is_free and leg.account not in allowed:
             raise OutsideMatrix(
                 f"{posting.event_class} does not touch account {leg.account}", key=key
             )
@@ -77,7 +93,8 @@ def lines(posting: Posting, *, accounts: Accounts, key: str) -> None:
             raise PartyMissing(f"{leg.account} is kept per {words}, none is named", key=key)
         if leg.party and not account.party_kind:
             raise Malformed(f"{leg.account} has no sub-ledger, {leg.party!r} is named", key=key)
-        _cash_flow(leg, row, posting, key)
+        if leg.cash_flow_tag or leg.account in CASH_ACCOUNTS:
+            _cash_flow(leg, row, posting, key)
     _correction(posting, row, key)
     if row.template and not (posting.template and posting.refs.approval_id):
         raise ApprovalMissing(
@@ -179,5 +196,8 @@ def _correction(posting: Posting, row: MatrixRow, key: str) -> None:
         raise OutsideMatrix("the entry to reverse belongs to another book", key=key)
     if len(known) != len(posting.legs):
         raise Malformed(f"{posting.event_class} states the reporting amount of each line", key=key)
+    for minor in known:
+        if type(minor) is not int or abs(minor) > MINOR_MAX:
+            raise Malformed(f"a reporting amount of {minor!r} exceeds {MINOR_MAX}", key=key)
     if sum(known):
         raise Unbalanced(f"out of balance by {sum(known)} in reporting currency", key=key)

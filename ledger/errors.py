@@ -6,6 +6,9 @@ key free, so the same posting can be sent again.
 
 from __future__ import annotations
 
+from datetime import date
+from uuid import UUID
+
 
 class LedgerError(Exception):
     """`key` names the posting of the batch that was refused ("" before one is known)."""
@@ -61,6 +64,39 @@ class LedgerBusy(LedgerError):
 
 class PeriodLocked(LedgerBusy):
     """The day lies in a locked period and the book's policy does not place it elsewhere (D12)."""
+
+
+class LateApprovalNeeded(LedgerBusy):
+    """The day lies in a locked period and people have to grant another one first (D12).
+
+    Carries what they are asked about; `amount_minor` is in the book's reporting currency.
+    """
+
+    def __init__(
+        self,
+        words: str,
+        *,
+        book_id: UUID,
+        key: str,
+        fingerprint: str,
+        event_class: str,
+        subject_id: str,
+        event_id: str,
+        occurred_on: date,
+        proposed_on: date,
+        amount_minor: int,
+        why: str,
+    ) -> None:
+        super().__init__(words, key=key)
+        self.book_id = book_id
+        self.fingerprint = fingerprint
+        self.event_class = event_class
+        self.subject_id = subject_id
+        self.event_id = event_id
+        self.occurred_on = occurred_on
+        self.proposed_on = proposed_on
+        self.amount_minor = amount_minor
+        self.why = why
 
 
 class PredecessorMissing(LedgerBusy):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import date, datetime
+from json.encoder import encode_basestring_ascii as _quoted
+from operator import attrgetter
 from uuid import UUID
 
 from ledger.matrix import MATRIX_VERSION
@@ -37,6 +39,7 @@ class Refs:
 
 
 REF_NAMES = tuple(f.name for f in fields(Refs))
+texts_of: Callable[[Refs], tuple[str, ...]] = attrgetter(*REF_NAMES)
 
 
 def refs_of(entry: JournalEntry) -> Refs:
@@ -72,12 +75,22 @@ class Posting:
 
     @property
     def fingerprint(self) -> str:
+        """SHA-256 over JSON without spaces, written by hand: a batch has thousands."""
         lines = sorted(
-            [leg.account, leg.party, leg.currency, leg.amount_minor, leg.reporting_minor or 0]
-            for leg in self.legs
+            [
+                (leg.account, leg.party, leg.currency, leg.amount_minor, leg.reporting_minor or 0)
+                for leg in self.legs
+            ]
         )
-        facts = [lines, self.reverses.public_id if self.reverses else ""]
-        return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
+        told = ",".join(
+            [
+                f"[{_quoted(account)},{_quoted(party)},{_quoted(currency)},{amount},{reporting}]"
+                for account, party, currency, amount, reporting in lines
+            ]
+        )
+        reversed_id = self.reverses.public_id if self.reverses else ""
+        facts = f'[[{told}],"{reversed_id}"]'
+        return hashlib.sha256(facts.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

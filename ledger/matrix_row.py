@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ledger.accounts import BY_CODE
 
@@ -12,6 +12,14 @@ CR = "credit"
 
 ONLY_BALANCE_SHEET = "none: the balance sheet alone moves"
 NO_CASH = "none: no bank account moves"
+NO_TAG = ""
+PRODUCT_ON_EVENT = "the product, on the provider's event"
+PRODUCT_ON_BANK_LINE = "the product, on the bank line it is matched to"
+PRODUCT_ON_BATCH = "the product, on the provider's batch"
+FOUR_EYES = "a finance person under an approval, with evidence; never the product by itself"
+ACCOUNT_LAG = "the provider account's settlement lag in business days"
+BANK_WINDOW = "the provider account's settlement lag, then two banking days"
+LINE_IS_FACT = "none: the line is the fact"
 REVERSE_AND_REPOST = (
     "an error is corrected by entry.reversed, which names this entry and repeats its original"
     " reporting amounts, then by a new entry; a locked month follows the book's late-event policy"
@@ -36,15 +44,23 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Which side of which account a measure goes to."""
+    """Which side of which account a measure goes to.
+
+    `role` names the party where an entry knows two of one kind ("to_provider_account").
+    """
 
     side: str
     account: str
     measure: str
+    role: str = ""
 
     @property
     def party_kind(self) -> str:
         return BY_CODE[self.account].party_kind
+
+    @property
+    def party_key(self) -> str:
+        return self.role or self.party_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,7 @@ class MatrixRow:
     the usual one) to its pairs; no pairs: not posted. A `template` row is a predefined
     compensating entry, posted only under an approved runbook. `free_lines`: the lines are a
     person's, under an approval. `reporting_given`: the poster states the reporting amounts.
+    `open_accounts`: what its lines may touch beyond the pairs, where the poster makes the lines.
     `cash_flow_tag` is a key of `ledger/cash_flow.py`, "" where no cash account is touched.
     """
 
@@ -101,11 +118,18 @@ class MatrixRow:
     template: bool = False
     free_lines: bool = False
     reporting_given: bool = False
+    open_accounts: tuple[str, ...] = ()
 
     @property
     def accounts(self) -> frozenset[str]:
-        return frozenset(pair.account for pairs in self.variants.values() for pair in pairs)
+        paired = {pair.account for pairs in self.variants.values() for pair in pairs}
+        return frozenset(paired | set(self.open_accounts))
 
 
 def move(debit: str, credit: str, measure: str = "amount") -> tuple[Pair, Pair]:
     return (Pair(DR, debit, measure), Pair(CR, credit, measure))
+
+
+def mirror(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+    """The same pairs with their sides changed."""
+    return tuple(replace(pair, side=CR if pair.side == DR else DR) for pair in pairs)

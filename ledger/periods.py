@@ -1,7 +1,8 @@
 """Accounting periods: which day of which month an event is booked on (D12, F15).
 
-Owns opening a month and placing late events. Never locks or reopens a period: that is the close.
-The moment the event happened is kept on the entry beside the day chosen here.
+Owns opening a month, and which days of a calendar of months are open. What happens to an event
+whose month is closed is `ledger/late.py`. Never locks or reopens a period: people do, through
+`payops/flows/periods.py`. The moment the event happened is kept on the entry beside the day.
 """
 
 from __future__ import annotations
@@ -33,11 +34,6 @@ class Placement:
     late: bool
 
 
-def placement(*, book: Book, occurred_on: date, now: datetime) -> Placement:
-    """Where an event of that day would be booked now; PeriodLocked when the policy says no."""
-    return place(book=book, periods=periods_of([book])[book.pk], occurred_on=occurred_on, now=now)
-
-
 def ensure_open(*, book: Book, day: date, actor: Actor, now: datetime) -> AccountingPeriod:
     """The period of the day, opened when there is none; PeriodLocked when it is locked."""
     found = AccountingPeriod.objects.filter(book=book, starts_on__lte=day, ends_on__gte=day).first()
@@ -62,23 +58,22 @@ def periods_of(books: Sequence[Book]) -> dict[object, list[AccountingPeriod]]:
     return by_book
 
 
-def place(
+def today_of(book: Book, now: datetime) -> date:
+    return clock.business_day(now, time_zone=book.time_zone)
+
+
+def on_time(
     *, book: Book, periods: Sequence[AccountingPeriod], occurred_on: date, now: datetime
-) -> Placement:
-    """`placement` over periods already read. A day in the future is booked today."""
-    today = clock.business_day(now, time_zone=book.time_zone)
+) -> Placement | None:
+    """The event's own day while it is open; None: it is late. A day in the future is today."""
+    today = today_of(book, now)
     day = min(occurred_on, today)
     own = _covering(periods, day)
     if own is not None and own.state != LOCKED:
         return Placement(own, day, late=False)
     if own is None and _may_open(periods, day, today):
         return Placement(None, day, late=False)
-    if book.late_event_policy != "first_open_day":
-        raise PeriodLocked(
-            f"{day} is closed in {book.code}; its policy for late events is"
-            f" {book.late_event_policy}"
-        )
-    return _first_open_day(book, periods, day, today)
+    return None
 
 
 def place_on(
@@ -88,10 +83,28 @@ def place_on(
     own = _covering(periods, posting_on)
     if own is not None and own.state != LOCKED:
         return Placement(own, posting_on, late=False)
-    today = clock.business_day(now, time_zone=book.time_zone)
+    today = today_of(book, now)
     if own is None and _may_open(periods, posting_on, today):
         return Placement(None, posting_on, late=False)
     raise PeriodLocked(f"{posting_on} is closed in {book.code}")
+
+
+def first_open_day(
+    *, book: Book, periods: Sequence[AccountingPeriod], day: date, now: datetime
+) -> Placement:
+    """The first day after a closed one that takes entries; PeriodLocked when there is none.
+
+    A month that is being closed takes its own events, no late ones of the months before it.
+    """
+    today = today_of(book, now)
+    for period in periods:
+        if period.state == OPEN and day < period.starts_on <= today:
+            return Placement(period, period.starts_on, late=True)
+    closed_until = max((p.ends_on for p in periods), default=today - timedelta(days=1))
+    following = closed_until + timedelta(days=1)
+    if following > today:
+        raise PeriodLocked(f"{book.code} has no open day after {day}")
+    return Placement(None, following, late=True)
 
 
 def share(keys: Sequence[object]) -> dict[object, str]:
@@ -118,19 +131,6 @@ def _may_open(periods: Sequence[AccountingPeriod], day: date, today: date) -> bo
     if day < today - timedelta(days=OPENABLE_DAYS_BACK):
         return False
     return not any(p.state == LOCKED and p.starts_on > day for p in periods)
-
-
-def _first_open_day(
-    book: Book, periods: Sequence[AccountingPeriod], day: date, today: date
-) -> Placement:
-    for period in periods:
-        if period.state == OPEN and period.starts_on > day:
-            return Placement(period, period.starts_on, late=True)
-    closed_until = max((p.ends_on for p in periods), default=today - timedelta(days=1))
-    following = closed_until + timedelta(days=1)
-    if following > today:
-        raise PeriodLocked(f"{book.code} has no open day after {day}")
-    return Placement(None, following, late=True)
 
 
 def _month(book: Book, day: date) -> AccountingPeriod:

@@ -9,20 +9,23 @@ moved (the lines, and what is reversed), not by which event or when it was told.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection
 
-from ledger import checks, periods, writing
-from ledger.cash_flow import CASH_ACCOUNTS
-from ledger.drafts import Draft, write_drafts
+from ledger import checks, placing, writing
+from ledger.checks import Chart
+from ledger.drafts import FEW, Draft, write_drafts
 from ledger.errors import (
     REFUSALS,
     AlreadyReversed,
     KeyConflict,
+    LateApprovalNeeded,
     LedgerBusy,
+    LedgerError,
     LedgerRefused,
     Malformed,
     PeriodLocked,
@@ -31,19 +34,21 @@ from ledger.errors import (
     Unbalanced,
     UnknownAccount,
 )
-from ledger.facts import Outcome, Posting, Refs, refs_of
+from ledger.facts import Outcome, Posting, Refs, texts_of
 from ledger.matrix import MATRIX
 from ledger.matrix_row import Leg
-from ledger.models import Account, AccountingPeriod, JournalEntry, JournalLine
+from ledger.models import JournalEntry
 from ledger.reporting import RateKey, RateUsed, rates_for, reporting_amounts
+from ledger.reversing import reversal_of
 from ledger.rows.corrections import REVERSAL
-from payops.core import clock, ids
+from payops.core import bulk, ids
 from payops.core.actors import Actor
 from payops.core.models import Book
 from payops.core.money import MoneyError
 
 __all__ = [
     "KeyConflict",
+    "LateApprovalNeeded",
     "LedgerBusy",
     "LedgerRefused",
     "Leg",
@@ -77,10 +82,10 @@ def post_many(postings: Sequence[Posting], *, actor: Actor, now: datetime) -> li
         raise ValueError(f"a batch of {len(postings)} postings exceeds {BATCH_MAX}")
     if not postings:
         return []
-    drafts = _distinct(postings)
     try:
-        with transaction.atomic():
-            replayed = _post(list(drafts.values()), actor=actor, now=now)
+        with bulk.uncollected():
+            drafts = _distinct(postings)
+            replayed = _once(drafts, actor=actor, now=now)
     except OperationalError as error:
         raise LedgerBusy(f"the database could not take it now: {error}") from error
     except IntegrityError as error:
@@ -112,33 +117,14 @@ def reverse(
     The current day's period unless `posting_on` or `occurred_at` says otherwise. Reversing twice
     replays the first reversal. `event_class` is payment.capture_failed where the provider did it.
     """
-    if not reason.strip():
-        raise ValueError("a reversal states its reason")
-    lines = JournalLine.objects.filter(entry=entry).select_related("account").order_by("position")
-    mirrored = tuple(
-        Leg(
-            account=line.account.code,
-            amount_minor=-line.amount_minor,
-            currency=line.currency,
-            party=line.party,
-            reporting_minor=-line.reporting_minor,
-            cash_flow_tag=_tag_of(entry, line),
-        )
-        for line in lines
-    )
-    limit = checks.TEXT_MAX["description"]
-    posting = Posting(
-        book=entry.book,
-        event_class=event_class,
-        subject_id=entry.subject_id,
-        movement_ref=movement_ref or entry.public_id,
-        legs=mirrored,
-        occurred_at=occurred_at or now,
-        description=f"Reversal of {entry.public_id}: {reason}"[:limit],
-        refs=refs or refs_of(entry),
-        posting_on=posting_on,
-        reverses=entry,
+    posting = reversal_of(
+        entry,
         reason=reason,
+        occurred_at=occurred_at or now,
+        event_class=event_class,
+        movement_ref=movement_ref,
+        posting_on=posting_on,
+        refs=refs,
     )
     return post(posting, actor=actor, now=now)
 
@@ -171,31 +157,87 @@ def predecessor(*, book: Book, event_class: str, subject_id: str) -> JournalEntr
 
 def _distinct(postings: Sequence[Posting]) -> dict[writing.BookKey, Draft]:
     drafts: dict[writing.BookKey, Draft] = {}
-    for posting in postings:
-        draft = Draft(posting, posting.key, posting.fingerprint, ids.uuid7())
-        checks.texts(posting, key=draft.key)
+    for posting, number in zip(postings, ids.uuid7_numbers(len(postings)), strict=True):
+        key, refs, book_id = posting.key, texts_of(posting.refs), posting.book.pk
+        draft = Draft(
+            posting=posting,
+            key=key,
+            fingerprint=posting.fingerprint,
+            book_id=book_id,
+            refs=refs,
+            entry_id=UUID(int=number),
+            book_hex=book_id.hex,
+            entry_hex=f"{number:032x}",
+        )
+        checks.texts(posting, key=key, refs=refs)
         first = drafts.setdefault(draft.registry_key, draft)
         if first.fingerprint != draft.fingerprint:
-            raise KeyConflict(key=draft.key, stored=first.fingerprint, given=draft.fingerprint)
+            raise KeyConflict(key=key, stored=first.fingerprint, given=draft.fingerprint)
     return drafts
 
 
-def _post(drafts: list[Draft], *, actor: Actor, now: datetime) -> dict[writing.BookKey, UUID]:
+def _once(
+    drafts: dict[writing.BookKey, Draft], *, actor: Actor, now: datetime
+) -> dict[writing.BookKey, UUID]:
+    """A few postings are written by what is known; whatever stands against it is looked at.
+
+    Keys are written beside their entries, and claimed first where somebody was faster.
+    """
+    if len(drafts) <= FEW:
+        with suppress(LedgerError, IntegrityError), writing.undone_when_refused() as savepoint:
+            charts = placing.place_by_memory(drafts, actor=actor, now=now)
+            if charts is not None:
+                _write(list(drafts.values()), charts, savepoint, actor=actor, now=now)
+                return {}
+    try:
+        with writing.undone_when_refused() as savepoint:
+            return _post(drafts, savepoint, claim_first=False, actor=actor, now=now)
+    except IntegrityError as error:
+        if _constraint(error) != writing.KEY_ONCE:
+            raise
+    with writing.undone_when_refused() as savepoint:
+        return _post(drafts, savepoint, claim_first=True, actor=actor, now=now)
+
+
+def _post(
+    drafts: dict[writing.BookKey, Draft],
+    savepoint: writing.Savepoint,
+    *,
+    claim_first: bool,
+    actor: Actor,
+    now: datetime,
+) -> dict[writing.BookKey, UUID]:
     """Write the new ones and answer the entries of the others. Periods before keys: lock order."""
-    _place(drafts, actor=actor, now=now)
-    claims = [(d.posting.book.pk, d.key, d.fingerprint, d.entry_id) for d in drafts]
-    ours, answered = writing.claim(claims, now=now)
-    replayed = {d.registry_key: _replay(d, answered) for d in drafts if d.registry_key not in ours}
-    fresh = [d for d in drafts if d.registry_key in ours]
-    if fresh:
-        accounts = _check(fresh)
-        _convert(fresh)
-        write_drafts(fresh, accounts=accounts, actor=actor, now=now)
+    seen = placing.place(drafts, savepoint=savepoint, actor=actor, now=now)
+    answered = seen.answered
+    if claim_first:
+        answered = writing.claim([draft.claim for draft in drafts.values()], now=now)
+    replayed = {own: _replay(drafts[own], answer) for own, answer in answered.items()}
+    if fresh := [d for d in drafts.values() if not replayed or d.registry_key not in replayed]:
+        keys = not claim_first
+        _write(fresh, seen.charts, savepoint, with_keys=keys, actor=actor, now=now)
+    else:
+        writing.release()
     return replayed
 
 
-def _replay(draft: Draft, answered: Mapping[writing.BookKey, writing.Answer]) -> UUID:
-    answer = answered[draft.registry_key]
+def _write(
+    fresh: list[Draft],
+    charts: Mapping[UUID, Chart],
+    savepoint: writing.Savepoint,
+    *,
+    with_keys: bool = True,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    _check(fresh, charts)
+    _convert(fresh)
+    write_drafts(
+        fresh, charts=charts, with_keys=with_keys, savepoint=savepoint, actor=actor, now=now
+    )
+
+
+def _replay(draft: Draft, answer: writing.Answer) -> UUID:
     if answer.fingerprint != draft.fingerprint:
         raise KeyConflict(key=draft.key, stored=answer.fingerprint, given=draft.fingerprint)
     if answer.refusal is not None:
@@ -204,53 +246,13 @@ def _replay(draft: Draft, answered: Mapping[writing.BookKey, writing.Answer]) ->
     return answer.entry_id
 
 
-def _place(drafts: list[Draft], *, actor: Actor, now: datetime) -> None:
-    """Give each draft its day, open months on the way, and hold the periods against a close."""
-    books = list({d.posting.book.pk: d.posting.book for d in drafts}.values())
-    for _ in range(2):
-        calendar = periods.periods_of(books)
-        for draft in drafts:
-            _place_one(draft, calendar, actor=actor, now=now)
-        held = {d.place.period.pk for d in drafts if d.place and d.place.period}
-        if periods.LOCKED not in periods.share(list(held)).values():
-            return
-    raise PeriodLocked("a period is being locked at this moment")
-
-
-def _place_one(
-    draft: Draft,
-    calendar: dict[object, list[AccountingPeriod]],
-    *,
-    actor: Actor,
-    now: datetime,
-) -> None:
-    book, own = draft.posting.book, calendar[draft.posting.book.pk]
-    draft.place = draft.late = None
-    try:
-        if draft.posting.posting_on is not None:
-            wanted = draft.posting.posting_on
-            place = periods.place_on(book=book, periods=own, posting_on=wanted, now=now)
-        else:
-            day = clock.business_day(draft.posting.occurred_at, time_zone=book.time_zone)
-            place = periods.place(book=book, periods=own, occurred_on=day, now=now)
-        if place.period is None:
-            opened = periods.ensure_open(book=book, day=place.posting_on, actor=actor, now=now)
-            own.append(opened)
-            own.sort(key=lambda period: period.starts_on)
-            place = periods.Placement(opened, place.posting_on, place.late)
-        draft.place = place
-    except PeriodLocked as error:
-        draft.late = PeriodLocked(error.words, key=draft.key)
-
-
-def _check(fresh: list[Draft]) -> dict[tuple[UUID, str], Account]:
-    accounts = _accounts(fresh)
+def _check(fresh: list[Draft], charts: Mapping[UUID, Chart]) -> None:
     postings = [draft.posting for draft in fresh]
     standing = writing.standing(checks.needs_order(postings))
     reversals = [p.reverses.pk for p in postings if p.reverses is not None]
     reversed_already = writing.reversed_or_reversal(reversals)
     for draft in fresh:
-        checks.lines(draft.posting, accounts=accounts, key=draft.key)
+        checks.lines(draft.posting, chart=charts.get(draft.book_id, {}), key=draft.key)
         if draft.late is not None:
             raise draft.late
         checks.order(draft.posting, standing=standing, key=draft.key)
@@ -258,55 +260,44 @@ def _check(fresh: list[Draft]) -> dict[tuple[UUID, str], Account]:
             raise AlreadyReversed(
                 f"{draft.posting.reverses.public_id} is reversed or a reversal", key=draft.key
             )
-    return accounts
-
-
-def _accounts(fresh: list[Draft]) -> dict[tuple[UUID, str], Account]:
-    books = {draft.posting.book.pk for draft in fresh}
-    codes = {leg.account for draft in fresh for leg in draft.posting.legs}
-    found = Account.objects.filter(book__in=books, code__in=codes)
-    return {(account.book_id, account.code): account for account in found}
 
 
 def _convert(fresh: list[Draft]) -> None:
-    rates = rates_for({wanted for draft in fresh for wanted in _rates_wanted(draft.posting)})
+    """Reporting amounts; only lines in other currencies ask for a rate."""
+    foreign: list[tuple[Draft, list[RateKey]]] = []
     for draft in fresh:
-        draft.amounts = _reporting(draft, rates)
+        if _reporting_given(draft.posting):
+            draft.amounts = [leg.reporting_minor or 0 for leg in draft.posting.legs]
+        elif wanted := _rates_wanted(draft.posting):
+            foreign.append((draft, wanted))
+        else:
+            draft.amounts = [leg.amount_minor for leg in draft.posting.legs]
+    rates = rates_for({key for _, wanted in foreign for key in wanted})
+    for draft, wanted in foreign:
+        draft.amounts = _reporting(draft, wanted, rates)
 
 
 def _rates_wanted(posting: Posting) -> list[RateKey]:
-    if _reporting_given(posting):
-        return []
     reporting = posting.book.reporting_currency
-    currencies = {leg.currency for leg in posting.legs} - {reporting}
+    currencies = {leg.currency for leg in posting.legs}
+    currencies.discard(reporting)
     return [(currency, reporting, posting.occurred_at) for currency in currencies]
 
 
-def _reporting(draft: Draft, rates: Mapping[RateKey, RateUsed]) -> list[int]:
-    posting = draft.posting
-    if _reporting_given(posting):
-        return [leg.reporting_minor or 0 for leg in posting.legs]
+def _reporting(draft: Draft, wanted: list[RateKey], rates: Mapping[RateKey, RateUsed]) -> list[int]:
     used: dict[str, Decimal] = {}
-    for wanted in _rates_wanted(posting):
-        if wanted not in rates:
+    for rate in wanted:
+        if rate not in rates:
             raise RateUnknown(
-                f"no rate from {wanted[0]} to {wanted[1]} is known at {wanted[2].isoformat()}",
+                f"no rate from {rate[0]} to {rate[1]} is known at {rate[2].isoformat()}",
                 key=draft.key,
             )
-        used[wanted[0]] = rates[wanted].rate
-        draft.rates[wanted[0]] = rates[wanted].words()
-    reporting = posting.book.reporting_currency
+        used[rate[0]] = rates[rate].rate
+        draft.rates[rate[0]] = rates[rate].words()
     try:
-        return reporting_amounts(posting.legs, reporting=reporting, rates=used)
+        return reporting_amounts(draft.posting.legs, reporting=wanted[0][1], rates=used)
     except MoneyError as error:
         raise Malformed(str(error), key=draft.key) from error
-
-
-def _tag_of(entry: JournalEntry, line: JournalLine) -> str:
-    """An entry older than the tags has that of its matrix row."""
-    if line.account.code not in CASH_ACCOUNTS:
-        return ""
-    return line.cash_flow_tag or MATRIX[entry.event_class].cash_flow_tag
 
 
 def _reporting_given(posting: Posting) -> bool:
@@ -318,14 +309,16 @@ def _outcomes(
     drafts: Mapping[writing.BookKey, Draft],
     replayed: Mapping[writing.BookKey, UUID],
 ) -> list[Outcome]:
+    if not replayed and len(drafts) == len(postings):
+        return [Outcome(draft.entry_id, draft.public_id, False) for draft in drafts.values()]
     answered = set(replayed)
     outcomes = []
     for posting in postings:
-        draft = drafts[(posting.book.pk, posting.key)]
-        entry_id = replayed.get(draft.registry_key, draft.entry_id)
+        own = (posting.book.pk, posting.key)
+        entry_id = replayed.get(own) or drafts[own].entry_id
         public_id = ids.render(JournalEntry.PREFIX, entry_id)
-        outcomes.append(Outcome(entry_id, public_id, draft.registry_key in answered))
-        answered.add(draft.registry_key)
+        outcomes.append(Outcome(entry_id, public_id, own in answered))
+        answered.add(own)
     return outcomes
 
 

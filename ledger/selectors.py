@@ -1,6 +1,6 @@
 """Reading the journal: trial balance, balances of a party, entries by page or by what they name.
 
-Never writes and keeps no balance: every figure is a sum of lines.
+Never writes. Balances come from `ledger/balances.py`: every figure is a sum of lines.
 """
 
 from __future__ import annotations
@@ -10,32 +10,26 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from django.db.models import Prefetch, Q, QuerySet, Sum
+from django.db.models import Prefetch, Q, QuerySet
 
+from ledger import balances
+from ledger.balances import TrialRow
 from ledger.models import JournalEntry, JournalLine
 from payops.core import ids
 from payops.core.models import Book
-from payops.core.money import Money
 
+__all__ = [
+    "EntryFilter",
+    "EntryPage",
+    "TrialRow",
+    "balances_of",
+    "entries",
+    "entries_of",
+    "entry_with_lines",
+    "trial_balance",
+]
 PAGE_MAX = 200
 CHAIN_MAX = 500
-
-
-@dataclass(frozen=True, slots=True)
-class TrialRow:
-    """The balance of one account, party and currency; a debit balance is positive."""
-
-    account: str
-    name: str
-    kind: str
-    party: str
-    currency: str
-    balance_minor: int
-    reporting_minor: int
-
-    @property
-    def balance(self) -> Money:
-        return Money(self.balance_minor, self.currency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +57,12 @@ class EntryPage:
 
 def trial_balance(*, book: Book, as_of: date | None = None) -> list[TrialRow]:
     """Every account, party and currency with a movement up to and including `as_of`."""
-    lines = JournalLine.objects.filter(book=book)
-    if as_of is not None:
-        lines = lines.filter(posting_on__lte=as_of)
-    return _balances(lines)
+    return balances.trial_balance(book=book, as_of=as_of, per_party=True)
 
 
 def balances_of(*, book: Book, party: str, as_of: date | None = None) -> list[TrialRow]:
     """What we owe a seller, or what a provider holds: the trial balance of one party."""
-    lines = JournalLine.objects.filter(book=book, party=party)
-    if as_of is not None:
-        lines = lines.filter(posting_on__lte=as_of)
-    return _balances(lines)
+    return balances.balances_of(book=book, party=party, as_of=as_of)
 
 
 def entries(
@@ -109,27 +97,6 @@ def entries_of(*, book: Book, subject_ids: Collection[str]) -> list[JournalEntry
         | (Q(case_id__in=wanted) & ~Q(case_id=""))
     )
     return list(_with_lines(found.order_by("id")[:CHAIN_MAX]))
-
-
-def _balances(lines: QuerySet[JournalLine]) -> list[TrialRow]:
-    grouped = (
-        lines.order_by()
-        .values("account__code", "account__name", "account__kind", "party", "currency")
-        .annotate(balance=Sum("amount_minor"), reporting=Sum("reporting_minor"))
-        .order_by("account__code", "party", "currency")
-    )
-    return [
-        TrialRow(
-            account=row["account__code"],
-            name=row["account__name"],
-            kind=row["account__kind"],
-            party=row["party"],
-            currency=row["currency"],
-            balance_minor=int(row["balance"]),
-            reporting_minor=int(row["reporting"]),
-        )
-        for row in grouped
-    ]
 
 
 def _filtered(

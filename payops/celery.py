@@ -22,6 +22,7 @@ HARD_LIMIT_S = 120
 SOFT_LIMIT_S = 100
 SWEEP_S = 3.0
 HOUSEKEEPING_S = 10.0
+FOLD_S = 2.0
 
 # Containers and fresh machines run as root; the worker unpickles nothing (JSON only, see below).
 warnings.filterwarnings("ignore", category=SecurityWarning)
@@ -72,6 +73,11 @@ app.conf.update(
             "task": "payops.housekeeping",
             "schedule": HOUSEKEEPING_S,
             "options": {"queue": "housekeeping", "expires": HOUSEKEEPING_S * 2},
+        },
+        "balances": {
+            "task": "payops.fold_balances",
+            "schedule": FOLD_S,
+            "options": {"queue": "housekeeping", "expires": FOLD_S * 2},
         },
         "monitoring": {
             "task": "payops.monitoring",

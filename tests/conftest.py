@@ -21,6 +21,7 @@ from payops.commands.bootstrap import as_owner
 from payops.core import clock
 from payops.webhooks.directory import directory
 from payops.webhooks.throttle import throttle
+from tests import rates
 
 PASSWORD = "correct horse battery staple"
 STRIPE_SECRET = "whsec_stripe_tests_only"
@@ -72,6 +73,12 @@ def forget_cached_accounts() -> Iterator[None]:
     yield
     directory.forget()
     throttle.forget()
+
+
+@pytest.fixture(autouse=True)
+def forget_brought_rates() -> None:
+    """Rates that an earlier test brought; its transaction is over by now."""
+    rates.put_back()
 
 
 class _Seeded:

@@ -2,12 +2,13 @@
 
 import django.db.models.deletion
 import django_fsm
-import payops.core.clock
-import payops.core.ids
-import payops.core.records
 import simple_history.models
 from django.conf import settings
 from django.db import migrations, models
+
+import payops.core.clock
+import payops.core.ids
+import payops.core.records
 
 
 class Migration(migrations.Migration):

@@ -15,6 +15,7 @@ from ledger.models.journal import (
     JournalLine,
     LatePlacement,
     PostingKey,
+    WaitingPosting,
 )
 from ledger.models.totals import AccountTotal, BalanceCut, PartyTotal
 
@@ -34,4 +35,5 @@ __all__ = [
     "PostingKey",
     "ReferencePack",
     "RevaluationRun",
+    "WaitingPosting",
 ]

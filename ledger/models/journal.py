@@ -23,6 +23,8 @@ PROTECT = models.PROTECT
 class Account(Record):
     """One account of a book's chart; the rows come from `ledger/accounts.py`."""
 
+    NEVER_DELETED = True
+
     book = models.ForeignKey(Book, PROTECT, related_name="+")
     code = models.CharField(max_length=8)
     name = models.CharField(max_length=80)
@@ -96,9 +98,9 @@ class JournalEntry(Record):
     PREFIX = "je"
     APPEND_ONLY = True
 
-    # The period holds the book: the trigger payops_period_open compares the two.
+    # The trigger payops_period_open reads the period and compares its book and days.
     book = leaf(Book)
-    period = models.ForeignKey(AccountingPeriod, PROTECT, related_name="+")
+    period = models.ForeignKey(AccountingPeriod, PROTECT, related_name="+", db_constraint=False)
     event_class = models.CharField(max_length=48)
     matrix_version = models.PositiveIntegerField()
     template = models.CharField(max_length=48, blank=True, default="")
@@ -145,14 +147,14 @@ class JournalLine(Record):
     PREFIX = "jl"
     APPEND_ONLY = True
 
-    # The constraint line_in_its_entry (guards/ledger.sql) covers entry and book together.
+    # The trigger payops_lines_balance reads entry and account and compares book, day and xid.
     book = leaf(Book)
     entry = models.ForeignKey(
         JournalEntry, PROTECT, related_name="lines", db_index=False, db_constraint=False
     )
     xid = Xid8Field(db_default=CurrentXid(), editable=False)
     position = models.PositiveSmallIntegerField()
-    account = models.ForeignKey(Account, PROTECT, related_name="+", db_index=False)
+    account = leaf(Account)
     party = models.CharField(max_length=120, blank=True, default="")
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
@@ -166,14 +168,15 @@ class JournalLine(Record):
         constraints = [
             models.CheckConstraint(
                 condition=~Q(amount_minor=0, reporting_minor=0), name="line_not_nil"
-            )
+            ),
+            # Finds the lines of an entry, and is what entry_has_lines (guards) refers to.
+            models.UniqueConstraint(fields=["entry", "id"], name="line_of_entry"),
         ]
         indexes = [
             models.Index(fields=["xid"], name="line_by_xid"),
             models.Index(
                 fields=["book", "account", "currency", "posting_on"], name="line_by_account"
             ),
-            models.Index(fields=["entry"], name="line_by_entry"),
         ]
 
 
@@ -186,7 +189,7 @@ class PostingKey(models.Model):
     APPEND_ONLY = True
 
     id = models.BigAutoField(primary_key=True)
-    book = models.ForeignKey(Book, PROTECT, related_name="+", db_index=False)
+    book = leaf(Book)
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
     entry_id = models.UUIDField(null=True)
@@ -203,13 +206,43 @@ class PostingKey(models.Model):
         ]
 
 
-class LatePlacement(Record):
-    """The open day that was granted to a late posting; the ledger places its key there (D12)."""
+class WaitingPosting(Record):
+    """A late posting whose day people have to grant first (D12); `amount_minor` is reporting.
+
+    It waits until its key is answered or its day is granted; no column says so.
+    """
 
     APPEND_ONLY = True
 
     book = models.ForeignKey(Book, PROTECT, related_name="+")
     key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)
+    event_class = models.CharField(max_length=48)
+    subject_id = models.CharField(max_length=64)
+    event_id = models.CharField(max_length=40, blank=True, default="")
+    occurred_on = models.DateField()
+    amount_minor = models.BigIntegerField()
+    why = models.CharField(max_length=240)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["book", "key", "fingerprint"], name="waiting_posting_once"
+            )
+        ]
+
+
+class LatePlacement(Record):
+    """The open day that was granted to a late posting; the ledger places its key there (D12).
+
+    Bound to the fingerprint that was shown: other facts under the key are asked about anew.
+    """
+
+    APPEND_ONLY = True
+
+    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)
     event_class = models.CharField(max_length=48)
     subject_id = models.CharField(max_length=64)
     occurred_on = models.DateField()
@@ -217,4 +250,8 @@ class LatePlacement(Record):
     approval_id = models.CharField(max_length=40)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["book", "key"], name="late_placement_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["book", "key", "approval_id"], name="late_placement_once"
+            )
+        ]

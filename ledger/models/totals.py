@@ -1,7 +1,7 @@
 """Folded totals of the lines, and up to where they reach (I17).
 
-Written by the background fold alone (`ledger/balances.py`); a balance is these plus the exact tail
-of lines above the cut. Rebuilt at any time from the lines.
+Written by the background fold alone (`ledger/folding.py`) and read with the exact tail of lines
+above the cut (`ledger/balances.py`). Rebuilt at any time from the lines.
 """
 
 from __future__ import annotations
@@ -24,12 +24,21 @@ class BalanceCut(models.Model):
 
 
 class Total(models.Model):
-    """Folded lines: debits and credits in minor units, never negative, wider than one line."""
+    """Folded lines: debits and credits in minor units, never negative, wider than one line.
+
+    Each line is in one row per day and once more in one per month, whose `starts_on` is its first.
+    """
+
+    class Grain(models.TextChoices):
+        DAY = "day"
+        MONTH = "month"
 
     id = models.BigAutoField(primary_key=True)
     book = leaf(Book)
     account = models.ForeignKey(Account, PROTECT, related_name="+", db_index=False)
     currency = models.CharField(max_length=3)
+    grain = models.CharField(max_length=5, choices=Grain)
+    starts_on = models.DateField()
     debit_minor = models.DecimalField(max_digits=30, decimal_places=0)
     credit_minor = models.DecimalField(max_digits=30, decimal_places=0)
     reporting_debit_minor = models.DecimalField(max_digits=30, decimal_places=0)
@@ -41,14 +50,8 @@ class Total(models.Model):
 
 
 class AccountTotal(Total):
-    """One account, currency and cash-flow tag on one day, and once more for the whole month."""
+    """One account, currency and cash-flow tag, all parties together."""
 
-    class Grain(models.TextChoices):
-        DAY = "day"
-        MONTH = "month"
-
-    grain = models.CharField(max_length=5, choices=Grain)
-    starts_on = models.DateField()
     cash_flow_tag = models.CharField(max_length=32, blank=True, default="")
 
     class Meta:
@@ -58,18 +61,24 @@ class AccountTotal(Total):
                 name="account_total_once",
             )
         ]
+        indexes = [
+            models.Index(
+                fields=["book", "account", "currency", "grain", "starts_on"],
+                name="account_total_of",
+            )
+        ]
 
 
 class PartyTotal(Total):
-    """One account, party and currency on one day; only accounts that are kept per party."""
+    """One account, party and currency; lines that are kept per nobody are under the party ""."""
 
-    party = models.CharField(max_length=120)
-    posting_on = models.DateField()
+    party = models.CharField(max_length=120, blank=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["book", "party", "account", "currency", "posting_on"],
+                fields=["book", "account", "currency", "party", "grain", "starts_on"],
                 name="party_total_once",
             )
         ]
+        indexes = [models.Index(fields=["book", "party"], name="party_total_of")]

@@ -13,15 +13,15 @@ from uuid import UUID
 from django.db.models import Q
 
 from approvals.refusals import ApprovalRefused
-from payops.api import reads
+from payops.api import on_behalf, reads
 from payops.api.authentication import actor_of
 from payops.api.idempotency import Answer, Call
 from payops.api.problems import Problem, invalid_fields
 from payops.api.serializers import PayoutAnswer, PayoutRequest
 from payops.core import ids
-from payops.core.models import Book, Person, ProviderAccount
+from payops.core.models import Book, ProviderAccount
 from payops.core.money import MoneyError
-from payops.core.roles import Act, acts_of
+from payops.core.roles import Act
 from payops.flows import payout as payout_flow
 from payops.flows.payout import PayoutAsk, PayoutRefused
 from payops.payments.models import Beneficiary
@@ -40,7 +40,9 @@ def ask(call: Call, *, now: datetime) -> Answer:
         merchant_ref=fields["merchant_ref"],
         request_key=call.request_key,
         reason=fields["reason"],
-        requested_by=_person(fields["on_behalf_of"], now),
+        requested_by=on_behalf.person_of(
+            fields["on_behalf_of"], act=Act.REQUEST_PAYOUT, act_words="request payouts", now=now
+        ),
         source=SOURCE,
     )
     try:
@@ -87,23 +89,6 @@ def _key(named: str) -> UUID | None:
         return ids.parse(named, Beneficiary.PREFIX)[1]
     except ids.UnknownId:
         return None
-
-
-def _person(named: str, now: datetime) -> Person:
-    """Exactly one person who works here, by login or e-mail; two of that name are none."""
-    by_login = Q(logins__username=named, logins__is_active=True)
-    here = Q(left_at=None) | Q(left_at__gt=now)
-    found = list(Person.objects.filter(by_login | Q(email__iexact=named), here).distinct()[:2])
-    if len(found) != 1:
-        raise _unknown("on_behalf_of", named)
-    if Act.REQUEST_PAYOUT not in acts_of(found[0].roles_at(now)):
-        words = f"on_behalf_of: {named[:64]!r} may not request payouts; name somebody who may."
-        raise Problem(
-            "unknown-reference",
-            words,
-            errors=[{"field": "on_behalf_of", "detail": "may not request payouts"}],
-        )
-    return found[0]
 
 
 def _unknown(field: str, named: str) -> Problem:

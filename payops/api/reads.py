@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from rest_framework.exceptions import NotFound
 
 from approvals.models import ApprovalDecision, ApprovalRequest
+from ledger.models import JournalEntry, JournalLine
 from payops.cases.models import Case
 from payops.core import ids
 from payops.core.models import Book
@@ -43,6 +44,12 @@ def approval_of(book: Book, public_id: str) -> ApprovalRequest:
     in_order = Prefetch("decisions", ApprovalDecision.objects.order_by("created_at", "pk"))
     rows = ApprovalRequest.objects.filter(book=book).prefetch_related(in_order)
     return _one(rows, public_id, "ap")
+
+
+def entry_of(book: Book, public_id: str) -> JournalEntry:
+    lines = Prefetch("lines", JournalLine.objects.select_related("account").order_by("position"))
+    related = JournalEntry.objects.select_related("period", "reverses", "reversed_by", "book")
+    return _one(related.filter(book=book).prefetch_related(lines), public_id, "je")
 
 
 def trace_of(book: Book, text: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
+from payops.api.entry_serializers import EntryAnswer, EntryRequest, PostedAnswer
 from payops.api.idempotency import HEADER, KEY_CHARS_MAX
 from payops.api.problems import CONTENT_TYPE, KINDS
 from payops.api.serializers import (
@@ -65,6 +66,20 @@ _REPLAYED = OpenApiParameter(
 _LOCATION = OpenApiParameter(
     "Location", str, OpenApiParameter.HEADER, response=[201], description="Where the payout is."
 )
+_ENTRY_REPLAYED = OpenApiParameter(
+    "Idempotent-Replayed",
+    {"type": "string", "enum": ["true"]},
+    OpenApiParameter.HEADER,
+    response=[200, 201, 409, 422],
+    description="Present when the stored answer is told again.",
+)
+_ENTRY_LOCATION = OpenApiParameter(
+    "Location",
+    str,
+    OpenApiParameter.HEADER,
+    response=[200, 201],
+    description="Where the entry is.",
+)
 _MERCHANT_REF = OpenApiParameter(
     "merchant_ref",
     {"type": "string", "minLength": 1, "maxLength": 120},
@@ -101,6 +116,33 @@ read_approval = extend_schema(
     operation_id="read_approval",
     summary="An approval request with its decisions; deciding is not possible here",
     responses={200: ApprovalAnswer, **problems(404)},
+)
+post_entry = extend_schema(
+    operation_id="post_entry",
+    summary="Post a journal entry",
+    description="A system tells of an event; the journal matrix makes its lines. The posting key "
+    "is book, class, subject and movement: told again by any system, the same entry is answered "
+    "with 200; told with other amounts, 409. What the books rule out opens a case and leaves the "
+    "key free.",
+    parameters=[
+        _KEY,
+        OpenApiParameter(
+            "X-Request-Id",
+            {"type": "string", "maxLength": 120},
+            OpenApiParameter.HEADER,
+            description="Your id of this request; kept on the entry and answered. Made here when "
+            "missing.",
+        ),
+        _ENTRY_REPLAYED,
+        _ENTRY_LOCATION,
+    ],
+    request=EntryRequest,
+    responses={200: PostedAnswer, 201: PostedAnswer, **problems(400, 409, 411, 413, 415, 422)},
+)
+read_entry = extend_schema(
+    operation_id="read_entry",
+    summary="A journal entry with its lines and trace keys",
+    responses={200: EntryAnswer, **problems(404)},
 )
 read_trace = extend_schema(
     operation_id="trace",

@@ -251,7 +251,7 @@ class ProblemFieldAnswer(serializers.Serializer):
 
 
 class ProblemAnswer(serializers.Serializer):
-    """RFC 9457. The last four members appear with the kinds of problem they belong to."""
+    """RFC 9457. The last five members appear with the kinds of problem they belong to."""
 
     type = serializers.CharField(help_text="urn:payops:problem:<kind>, stable.")
     title = serializers.CharField()
@@ -261,3 +261,4 @@ class ProblemAnswer(serializers.Serializer):
     header = serializers.CharField(required=False)
     stored_fingerprint = serializers.CharField(required=False)
     given_fingerprint = serializers.CharField(required=False)
+    case_id = serializers.CharField(required=False)

@@ -98,6 +98,14 @@ CASE_RULES = {
             "the refusal with its figures",
             "correct the cause and resume the runbook",
         ),
+        CaseRule(
+            "ledger.impossible_predecessor",
+            "A system told of an event that the books rule out",
+            Role.FINANCE_ANALYST,
+            _MONEY_SLA,
+            "the refused facts, the subject's entries and the system's own record of the event",
+            "find what is missing or told twice; the system sends it again with the same key",
+        ),
     )
 }
 

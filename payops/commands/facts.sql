@@ -95,10 +95,42 @@ FROM ledger_journalline l
 JOIN core_book b ON b.id = l.book_id
 JOIN ledger_account a ON a.id = l.account_id;
 
+CREATE VIEW facts.manual_journals AS
+SELECT payops_public_id('mj', m.id) AS id, m.created_at, b.code AS book, m.state, m.event_class,
+  m.description, m.posting_on, m.auto_reverse_on, m.fingerprint, m.approval_id,
+  nullif(m.entry_id, '') AS entry_id, nullif(m.reverses_id, '') AS reverses_id,
+  nullif(m.reversal_entry_id, '') AS reversal_entry_id,
+  m.requested_by_id::text AS requested_by
+FROM ledger_manualjournal m JOIN core_book b ON b.id = m.book_id;
+
 CREATE VIEW facts.periods AS
 SELECT payops_public_id('pe', p.id) AS id, p.created_at, b.code AS book, p.code, p.starts_on,
   p.ends_on, p.state, p.locked_at
 FROM ledger_accountingperiod p JOIN core_book b ON b.id = p.book_id;
+
+CREATE VIEW facts.revaluations AS
+SELECT payops_public_id('rv', r.id) AS id, r.created_at, b.code AS book,
+  payops_public_id('pe', r.period_id) AS period_id, r.run_no, r.as_of_on,
+  payops_public_id('rv', r.reverses_id) AS reverses_id, r.rates, r.gain_minor, r.loss_minor,
+  r.entries, r.person_id::text AS person
+FROM ledger_revaluationrun r JOIN core_book b ON b.id = r.book_id;
+
+CREATE VIEW facts.exports AS
+SELECT payops_public_id('xp', x.id) AS id, x.created_at, b.code AS book, x.target, x.reference,
+  x.mode, x.state, x.from_on, x.to_on, x.entries, x.totals, f.attempt, f.mapping_version,
+  f.filename, f.sha256, x.erp_words, x.requested_by_id::text AS requested_by
+FROM ledger_export x
+JOIN core_book b ON b.id = x.book_id
+LEFT JOIN LATERAL (SELECT * FROM ledger_exportfile made WHERE made.export_id = x.id
+  ORDER BY made.attempt DESC LIMIT 1) f ON true;
+
+CREATE VIEW facts.export_items AS
+SELECT payops_public_id('je', i.entry_id) || '/' || i.target AS id, x.created_at, b.code AS book,
+  payops_public_id('je', i.entry_id) AS entry_id, payops_public_id('xp', x.id) AS export_id,
+  x.reference, i.target, i.document_no
+FROM ledger_exportitem i
+JOIN ledger_export x ON x.id = i.export_id
+JOIN core_book b ON b.id = x.book_id;
 
 CREATE VIEW facts.audit AS
 SELECT payops_public_id('ae', a.id) AS id, a.created_at, b.code AS book, s.seq,

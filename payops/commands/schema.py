@@ -14,9 +14,12 @@ HERE = Path(__file__).parent
 GUARDS = (
     "base",
     "ledger",
+    "balances",
     "periods",
     "journals",
+    "exports",
     "books",
+    "parity",
     "approvals",
     "payments",
     "access",

@@ -11,10 +11,14 @@ PAGES = {
     "be": "/beneficiaries/{}/",
     "ev": "/inbox/{}/",
     "je": "/ledger/journal/{}/",
+    "mj": "/ledger/manual/{}/",
     "cs": "/cases/{}/",
     "ap": "/approvals/{}/",
     "jb": "/jobs/{}/",
     "al": "/monitoring/alerts/{}/",
+    "pe": "/ledger/periods/{}/",
+    "rk": "/ledger/parity/{}/",
+    "xp": "/ledger/exports/{}/",
 }
 TRACED = frozenset({"ho", "it", "pc", "wd", "ad", "jl", "gd", "ae", "tl"})
 HEX_DIGITS = frozenset("0123456789abcdef")

@@ -1,4 +1,4 @@
-"""Server-side pictures of series: a band with its threshold, quantiles over time, a heat grid.
+"""Server-side pictures of series: a band with its threshold, quantiles, a trend, a heat grid.
 
 The same rules as `svg`: escaped text, classes instead of colours, a title and a description for
 screen readers, and a table with the same facts beside each picture.
@@ -96,6 +96,35 @@ def quantiles(
     told = "; ".join(f"{line.name}: {line.text}" for line in lines) or "nothing yet"
     together = format_html_join("", "{}", ((part,) for part in drawn))
     return _frame(together, ends=ends, title=title, told=told, name=name)
+
+
+def trend(
+    *,
+    values: Sequence[int],
+    words: Sequence[str],
+    ends: tuple[str, str],
+    title: str,
+    name: str = "trend",
+) -> SafeString:
+    """A line between its own lowest and highest value; `words` say each value as people read it."""
+    shown, said = list(values[-POINTS_MAX:]), list(words[-POINTS_MAX:])
+    low, high = min(shown, default=0), max(shown, default=0)
+    # A flat line lies in the middle.
+    points = (
+        _points([value - low for value in shown], high - low)
+        if high > low
+        else [(x, (TOP + FLOOR) // 2) for x, _ in _points([0] * len(shown), 1)]
+    )
+    highest, lowest = (said[shown.index(edge)] if shown else "" for edge in (high, low))
+    drawn = format_html(
+        '<text class="axis" x="{}" y="{}">{}</text><text class="axis" x="{}" y="{}">{}</text>{}',
+        *(LEFT, TOP - 3, clean(f"highest {highest}")),
+        *(LEFT + 84, FLOOR + 15, clean(f"lowest {lowest}")),
+        _line(points),
+    )
+    told = f"{len(shown)} values, lowest {lowest}, highest {highest}"
+    told += f", latest {said[-1]}" if said else ""
+    return _frame(drawn, ends=ends, title=title, told=told, name=name)
 
 
 def heat(

@@ -9,12 +9,22 @@ from payops.console.views import (
     accounts,
     audit,
     beneficiaries,
+    books,
+    chart,
+    erp_exports,
+    erp_mappings,
     inbox,
     ledger,
+    manual_journals,
     messages,
     monitoring,
+    parity,
     payments,
     payouts,
+    periods,
+    rates,
+    revaluation,
+    statements,
     trace,
 )
 
@@ -50,10 +60,83 @@ BENEFICIARIES = [
     path("beneficiaries/<public:public_id>/", beneficiaries.record, name="beneficiary"),
 ]
 LEDGER = [
-    path("ledger/", ledger.accounts, name="ledger"),
+    path("ledger/", chart.index, name="ledger"),
+    path("ledger/accounts/<slug:code>/", chart.account, name="ledger-account"),
     path("ledger/journal/", ledger.journal, name="journal"),
     path("ledger/journal/<public:public_id>/", ledger.entry, name="entry"),
+    path(
+        "ledger/journal/<public:public_id>/reverse/",
+        manual_journals.reverse_entry,
+        name="entry-reverse",
+    ),
+    path("ledger/manual/", manual_journals.index, name="manual-journals"),
+    path("ledger/manual/new/", manual_journals.new, name="manual-journal-new"),
+    path("ledger/manual/<public:public_id>/", manual_journals.record, name="manual-journal"),
+    path(
+        "ledger/manual/<public:public_id>/post/",
+        manual_journals.post_now,
+        name="manual-journal-post",
+    ),
+    path(
+        "ledger/manual/<public:public_id>/give-up/",
+        manual_journals.give_up,
+        name="manual-journal-give-up",
+    ),
     path("ledger/matrix/", ledger.matrix, name="matrix"),
+]
+STATEMENTS = [
+    path("ledger/statements/", statements.index, name="statements"),
+    path("ledger/statements/lines/", statements.lines, name="statement-lines"),
+    path("ledger/statements/positions/", statements.positions, name="statement-positions"),
+    path("ledger/statements/<slug:kind>/", statements.statement, name="statement"),
+    path("ledger/parity/", parity.index, name="parity"),
+    path("ledger/parity/new/", parity.bring, name="parity-bring"),
+    path("ledger/parity/<public:public_id>/", parity.pack, name="parity-pack"),
+    path("ledger/parity/<public:public_id>/compare/", parity.compare, name="parity-compare"),
+    path("ledger/parity/<public:public_id>/ask/", parity.ask, name="parity-ask"),
+]
+RATES = [
+    path("ledger/rates/", rates.index, name="rates"),
+    path("ledger/rates/bring/", rates.bring, name="rates-bring"),
+    path("ledger/rates/<str:base>/<str:quote>/", rates.record, name="rate"),
+    path("ledger/periods/<public:public_id>/revaluation/", revaluation.index, name="revaluation"),
+    path(
+        "ledger/periods/<public:public_id>/revaluation/<public:run_id>/take-back/",
+        revaluation.take_back,
+        name="revaluation-take-back",
+    ),
+]
+PERIODS = [
+    path("ledger/periods/", periods.index, name="periods"),
+    path("ledger/periods/late/", periods.late, name="periods-late"),
+    path("ledger/periods/<public:public_id>/", periods.record, name="period"),
+    path("ledger/periods/<public:public_id>/<slug:name>/", periods.act, name="period-act"),
+]
+BOOK = [
+    path("settings/book/", books.record, name="book"),
+    path("settings/book/change/", books.change, name="book-change"),
+]
+EXPORTS = [
+    path("ledger/exports/", erp_exports.index, name="erp-exports"),
+    path("ledger/exports/new/", erp_exports.new, name="erp-export-new"),
+    path("ledger/exports/mapping/<slug:target>/", erp_mappings.record, name="erp-mapping"),
+    path(
+        "ledger/exports/mapping/<slug:target>/change/",
+        erp_mappings.propose,
+        name="erp-mapping-change",
+    ),
+    path("ledger/exports/<public:public_id>/", erp_exports.record, name="erp-export"),
+    path(
+        "ledger/exports/<public:public_id>/files/<int:attempt>/",
+        erp_exports.file,
+        name="erp-export-file",
+    ),
+    path(
+        "ledger/exports/<public:public_id>/entries/<public:entry_id>/",
+        erp_exports.entry,
+        name="erp-export-entry",
+    ),
+    path("ledger/exports/<public:public_id>/<slug:name>/", erp_exports.act, name="erp-export-act"),
 ]
 INBOX = [
     path("inbox/", inbox.index, name="inbox"),
@@ -118,6 +201,11 @@ urlpatterns = [
     *PAYMENTS,
     *BENEFICIARIES,
     *LEDGER,
+    *STATEMENTS,
+    *RATES,
+    *PERIODS,
+    *BOOK,
+    *EXPORTS,
     *INBOX,
     *ACCOUNTS,
     *MESSAGES,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
@@ -43,6 +43,23 @@ HASHED_FIELDS = (
     "evidence",
     "trace_id",
     "created_at",
+)
+# What `Acts.texts` gives; the person, who is null for a service, comes last.
+TEXT_COLUMNS = (
+    "id",
+    "created_at",
+    "book_id",
+    "service",
+    "login",
+    "channel",
+    "action",
+    "subject_id",
+    "from_state",
+    "to_state",
+    "reason",
+    "evidence",
+    "trace_id",
+    "content_hash",
 )
 # (seq, audit id, sealed content hash, previous hash, hash, the row; None when the row is gone)
 Link = tuple[int, str, str, str, str, dict[str, Any] | None]
@@ -86,29 +103,15 @@ def event(
     evidence: dict[str, Any] | None = None,
     trace_id: str = "",
 ) -> AuditRow:
-    """Build one row; `record` inserts it. Evidence holds no floats: see `_has_float`.
-
-    No model instance is made and the hashed text is written by hand: `canonical` and `_TEXT_OF`
-    give the same text, byte for byte, and are what verification and export use.
-    """
-    if evidence and _has_float(evidence):
-        raise TypeError(f"the evidence of {action} holds a float; write whole numbers or text")
-    key, book_id, person_id = ids.uuid7(), book.pk, actor.person_id
-    facts = _object_text(evidence) if evidence else "{}"
-    person = f'"{person_id}"' if person_id is not None else "null"
-    text = (
-        f'{{"action":{_quoted(action)},"book_id":"{book_id}","channel":{_quoted(actor.channel)}'
-        f',"created_at":"{_utc_text(now)}","evidence":{facts},"from_state":{_quoted(from_state)}'
-        f',"id":"{key}","login":{_quoted(actor.login)},"person_id":{person}'
-        f',"reason":{_quoted(reason)},"service":{_quoted(actor.service)}'
-        f',"subject_id":{_quoted(subject_id)},"to_state":{_quoted(to_state)}'
-        f',"trace_id":{_quoted(trace_id)}}}'
-    )
+    """Build one row; `record` inserts it. No model instance is made."""
+    facts = evidence_text(evidence, action=action) if evidence else "{}"
+    key = ids.uuid7()
+    acts = Acts(book=book, actor=actor, action=action, now=now)
     return AuditRow(
         key,
         now,
-        book_id,
-        person_id,
+        book.pk,
+        actor.person_id,
         actor.service,
         actor.login,
         actor.channel,
@@ -119,8 +122,57 @@ def event(
         reason,
         facts,
         trace_id,
-        hashlib.sha256(text.encode()).hexdigest(),
+        acts.content_hash(str(key), subject_id, facts, reason, trace_id, from_state, to_state),
     )
+
+
+class Acts:
+    """One action of one actor at one moment, done to many subjects: what is alike is told once."""
+
+    def __init__(self, *, book: Book, actor: Actor, action: str, now: datetime) -> None:
+        person = f'"{actor.person_id}"' if actor.person_id is not None else "null"
+        self._to_evidence = (
+            f'{{"action":{_quoted(action)},"book_id":"{book.pk}"'
+            f',"channel":{_quoted(actor.channel)},"created_at":"{_utc_text(now)}","evidence":'
+        )
+        self._to_reason = f'","login":{_quoted(actor.login)},"person_id":{person},"reason":'
+        self._to_subject = f',"service":{_quoted(actor.service)},"subject_id":'
+        self._shared = (
+            bulk.time_text(now),
+            str(book.pk),
+            actor.service,
+            actor.login,
+            actor.channel,
+            action,
+        )
+        self._person = (str(actor.person_id),) if actor.person_id is not None else ()
+
+    def content_hash(
+        self,
+        key: str,
+        subject_id: str,
+        facts: str,
+        reason: str = "",
+        trace_id: str = "",
+        from_state: str = "",
+        to_state: str = "",
+    ) -> str:
+        """Of the text that `_TEXT_OF(canonical(row))` gives, byte for byte, written by hand."""
+        text = (
+            f'{self._to_evidence}{facts},"from_state":{_quoted(from_state)},"id":"{key}'
+            f"{self._to_reason}{_quoted(reason)}{self._to_subject}{_quoted(subject_id)}"
+            f',"to_state":{_quoted(to_state)},"trace_id":{_quoted(trace_id)}}}'
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def texts(
+        self, number: int, subject_id: str, facts: str, reason: str, trace_id: str
+    ) -> tuple[str, ...]:
+        """A row for `record_texts`; its key is given as a number, its evidence as JSON."""
+        key = str(UUID(int=number))
+        content = self.content_hash(key, subject_id, facts, reason, trace_id)
+        own = (subject_id, "", "", reason, facts, trace_id, content)
+        return (key, *self._shared, *own, *self._person)
 
 
 def record(rows: Iterable[AuditRow]) -> None:
@@ -128,15 +180,25 @@ def record(rows: Iterable[AuditRow]) -> None:
     bulk.copy(AuditEvent._meta.db_table, AuditRow._fields, list(rows))
 
 
-def _object_text(values: dict[str, Any]) -> str:
+def texts(actor: Actor, rows: Iterable[Sequence[str]]) -> bulk.Texts:
+    """Rows of `Acts.texts` by one actor, for `bulk`, in the transaction of their act."""
+    columns = TEXT_COLUMNS if actor.person_id is None else (*TEXT_COLUMNS, "person_id")
+    return bulk.Texts(AuditEvent._meta.db_table, columns, rows)
+
+
+def evidence_text(values: dict[str, Any], *, action: str) -> str:
     """What `_TEXT_OF` writes; most evidence is a flat object of texts, which goes faster so."""
     parts = []
     for name in sorted(values):
+        value = values[name]
+        if type(value) is str and type(name) is str:
+            parts.append(f"{_quoted(name)}:{_quoted(value)}")
+            continue
+        if _has_float(values):
+            raise TypeError(f"the evidence of {action} holds a float; write whole numbers or text")
         if type(name) is not str:
             return _TEXT_OF(values)
-        value = values[name]
-        text = _quoted(value) if type(value) is str else _TEXT_OF(value)
-        parts.append(f"{_quoted(name)}:{text}")
+        parts.append(f"{_quoted(name)}:{_TEXT_OF(value)}")
     return "{" + ",".join(parts) + "}"
 
 

@@ -20,6 +20,7 @@ ORDER = (
     "payments.Intent",
     "cases.Case",
     "approvals.ApprovalRequest",
+    "ledger.ReferencePack",
     "ledger.AccountingPeriod",
 )
 M = TypeVar("M", bound=models.Model)

@@ -9,7 +9,6 @@ WH-24, SC-4.
 
 from __future__ import annotations
 
-import gc
 import logging
 import random
 import threading
@@ -25,7 +24,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from psycopg import sql
 
-from payops.core import causes, clock
+from payops.core import bulk, causes, clock
 from payops.core.state import StaleState
 
 log = logging.getLogger(__name__)
@@ -233,7 +232,7 @@ def _claimed_in_turn(
         table=sql.Identifier(queue.model._meta.db_table), lease_rule=sql.SQL(FREE)
     )
     ready = queue.ready_state
-    values = [lane, ready, None, token, LEASE, ready, limit]
+    values: list[Any] = [lane, ready, None, token, LEASE, ready, limit]
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(statement.as_string(cursor.connection), values)
         return list(cursor.fetchall())
@@ -293,23 +292,8 @@ def _hand_back(queue: Queue, keys: list[UUID], token: UUID) -> None:
     held.update(leased_until=None, lease_token=None, attempts=F("attempts") - 1)
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """The rows of a batch live until its end: looking for garbage meanwhile costs a quarter of it.
-
-    Nested uses, and processes that collect by hand, are left as they are.
-    """
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
-
-
 def _in_transaction(queue: Queue, keys: list[UUID], token: UUID) -> int:
-    with _uncollected(), transaction.atomic(durable=True):
+    with bulk.uncollected(), transaction.atomic(durable=True):
         held = queue.model.objects.select_for_update().filter(
             pk__in=keys, lease_token=token, state=queue.ready_state
         )

@@ -97,6 +97,8 @@ class Batch:
     released: list[tuple[Book, str]] = field(default_factory=list)
     news: list[News] = field(default_factory=list)
     voids: list[tuple[Payout, str]] = field(default_factory=list)
+    # The ids under which people were shown what an event of a closed month would post.
+    shown_as: dict[str, str] = field(default_factory=dict)
 
     def flush(self) -> None:
         payments = list(self.changed_payments.values())

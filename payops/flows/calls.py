@@ -50,7 +50,5 @@ def tell(account: ProviderAccount, outcome: CallOutcome, *, subject: str) -> Non
 
 
 def _waiting(account: ProviderAccount) -> int:
-    rows = Message.objects.filter(
-        lane=LANE, state=Message.State.PENDING, turn=str(account.pk)
-    )
+    rows = Message.objects.filter(lane=LANE, state=Message.State.PENDING, turn=str(account.pk))
     return rows.order_by()[:WAITING_COUNTED_MAX].count()

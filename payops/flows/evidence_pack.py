@@ -186,6 +186,17 @@ def _entries(records: Records) -> list[dict[str, Any]]:
                 "reporting_minor": line.reporting_minor,
             }
         )
+    exports = defaultdict(list)
+    for item in records.exports:
+        exports[item.entry_id].append(
+            {
+                "id": item.export.public_id,
+                "reference": item.export.reference,
+                "target": item.target,
+                "document_no": item.document_no,
+                "state": item.export.state,
+            }
+        )
     return [
         {
             "id": entry.public_id,
@@ -206,6 +217,7 @@ def _entries(records: Records) -> list[dict[str, Any]]:
             "merchant_reference": entry.merchant_reference,
             "trace_id": entry.trace_id,
             "lines": lines[entry.pk],
+            "exports": exports[entry.pk],
         }
         for entry in records.entries
     ]

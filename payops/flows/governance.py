@@ -7,7 +7,7 @@ the same rule: without its granted request the change is refused there too.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,8 +24,15 @@ from payops.flows import (
     access_changes,
     account_changes,
     beneficiary,
+    book_settings,
     discards,
+    export_mapping,
     lane_policy,
+    late_postings,
+    manual_journal,
+    parity_verdict,
+    periods,
+    rate_changes,
     webhook_secrets,
 )
 from payops.flows.governed import ChangeRefused, Governed, only_book
@@ -37,7 +44,7 @@ NOT_GRANTED = frozenset(ApprovalRequest.State) - {
     ApprovalRequest.State.PENDING,
     ApprovalRequest.State.APPROVED,
 }
-OTHER_TABLES = {lane_policy.TABLE.name: lane_policy.TABLE}
+OTHER_TABLES = {lane_policy.TABLE.name: lane_policy.TABLE, **export_mapping.TABLES}
 
 
 def propose(
@@ -51,16 +58,17 @@ def propose(
     subject_id: str = "",
     book: Book | None = None,
     also: Callable[[ApprovalRequest], object] | None = None,
+    consequences: Sequence[Any] = (),
 ) -> ApprovalRequest:
     """Ask for a governed change; `also` is done with the asking or not at all.
 
-    Raises ChangeRefused.
+    `consequences` is what the deciders are told beside the facts. Raises ChangeRefused.
     """
     if kind == policy_changes.KIND:
-        _may(Act.PROPOSE_POLICY, actor, now)
+        may(Act.PROPOSE_POLICY, actor, now)
         return _propose_policy(facts, reason, actor, now, book or only_book())
     row = GOVERNED[kind]
-    _may(row.act, actor, now)
+    may(row.act, actor, now)
     checked = row.check(facts)
     owner = Book.objects.get(is_system=True) if row.in_system_book else book or only_book()
     with transaction.atomic(durable=True):
@@ -75,6 +83,7 @@ def propose(
             now=now,
             requested_by=Person.objects.get(pk=actor.human()),
             barred=_barred(kind, checked),
+            consequences=consequences,
         )
         if also is not None:
             also(request)
@@ -109,7 +118,7 @@ def subject_of(kind: str, facts: dict[str, Any]) -> str:
     return f"{kind}:{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
-def _may(act: Act, actor: Actor, now: datetime) -> None:
+def may(act: Act, actor: Actor, now: datetime) -> None:
     """Asking is a permission of its own, whichever face it comes through (SE-4)."""
     person_id = actor.person_id
     asker = Person.objects.get(pk=person_id) if person_id is not None else None
@@ -190,6 +199,25 @@ GOVERNED = {
             webhook_secrets.apply,
             ended=webhook_secrets.give_up,
         ),
+        Governed(periods.LOCK, Act.MANAGE_PERIOD, periods.check_lock, periods.apply_lock),
+        Governed(periods.REOPEN, Act.MANAGE_PERIOD, periods.check_reopen, periods.apply_reopen),
+        Governed(late_postings.KIND, Act.MANAGE_PERIOD, late_postings.check, late_postings.apply),
+        Governed(book_settings.KIND, Act.MANAGE_PERIOD, book_settings.check, book_settings.apply),
+        Governed(
+            manual_journal.KIND,
+            Act.PROPOSE_JOURNAL,
+            manual_journal.check,
+            manual_journal.apply,
+            ended=manual_journal.ended,
+        ),
+        Governed(
+            parity_verdict.KIND,
+            Act.MANAGE_PERIOD,
+            parity_verdict.check,
+            parity_verdict.apply,
+            ended=parity_verdict.ended,
+        ),
+        Governed(rate_changes.KIND, Act.MANAGE_RATES, rate_changes.check, rate_changes.apply),
     )
 }
 

@@ -200,12 +200,16 @@ def _first_key(at: datetime) -> UUID:
 
 
 def _rates(book: Book, now: datetime) -> dict[str, Decimal]:
-    latest = (
-        Rate.objects.filter(quote=book.reporting_currency, as_of__lte=now)
-        .order_by("base", "-as_of", "-pk")
-        .distinct("base")
-    )
-    return {rate.base: rate.rate for rate in latest}
+    """The latest of each currency, told either way round."""
+    reporting = book.reporting_currency
+    known = Rate.objects.filter(as_of__lte=now)
+    latest: dict[str, tuple[datetime, Decimal]] = {}
+    for row in known.filter(base=reporting).order_by("quote", "-as_of", "-pk").distinct("quote"):
+        latest[row.quote] = (row.as_of, 1 / row.rate)
+    for row in known.filter(quote=reporting).order_by("base", "-as_of", "-pk").distinct("base"):
+        if row.base not in latest or latest[row.base][0] <= row.as_of:
+            latest[row.base] = (row.as_of, row.rate)
+    return {currency: rate for currency, (_, rate) in latest.items()}
 
 
 TABLE = policy_changes.Table(

@@ -1,6 +1,7 @@
 """Payment events: one Payment per provider reference, one journal outcome per movement (WH-29).
 
 `captured` may arrive before or without `authorized`; older news never regresses newer state (F31).
+The book's policies say whether an authorisation is posted and how a sale is presented (LJ-7).
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from ledger import matrix, posting
-from payops.core import bulk
+from ledger import matrix, policies, posting
+from payops.core import bulk, ids
 from payops.core.queues import StructuralMismatch
 from payops.flows.batch import Batch, EventWork
 from payops.payments.models import Beneficiary, Payment
@@ -26,6 +27,8 @@ CROSS JOIN LATERAL (SELECT id FROM payments_payment
   LIMIT 1) AS p
 """
 METHOD_CHARS_MAX = 32
+# An authorisation that ends without a capture: the event class that takes its memo pair back.
+RELEASED_AS = {"payment.expired": "payment.expired", "payment.canceled": "payment.voided"}
 FINAL = (Payment.State.CAPTURED, Payment.State.FAILED, Payment.State.CANCELED)
 
 
@@ -74,9 +77,13 @@ def _create(batch: Batch, work: EventWork) -> None:
         "payment.authorized": Payment.State.AUTHORIZED,
         "payment.captured": Payment.State.CAPTURED,
         "payment.failed": Payment.State.FAILED,
+        # Told before its authorisation, which then changes nothing any more.
+        "payment.expired": Payment.State.CANCELED,
+        "payment.canceled": Payment.State.CANCELED,
     }[said.kind]
     captured = born == Payment.State.CAPTURED
     payment = Payment(
+        id=_key(batch, work),
         book=work.account.book,
         account=work.account,
         beneficiary=_seller(batch, work),
@@ -99,6 +106,8 @@ def _create(batch: Batch, work: EventWork) -> None:
     batch.changed_payments[payment.pk] = payment
     if captured:
         _post_capture(batch, work, payment)
+    elif born == Payment.State.AUTHORIZED and policies.posts_authorizations(payment.book):
+        _post_memo(batch, work, payment, "payment.authorized", payment.amount_minor)
     work.done(f"payment {born.lower()}", payment.public_id)
 
 
@@ -110,6 +119,13 @@ def _advance(batch: Batch, work: EventWork, payment: Payment) -> None:
     payment.trace_id = work.event.trace_id
     if said.kind == "payment.failed":
         payment.fail(failure_code=said.failure_code or "")
+        if _authorization_posted(batch, payment):
+            _post_memo(batch, work, payment, "payment.voided", payment.amount_minor)
+    elif said.kind in RELEASED_AS:
+        payment.cancel()
+        if _authorization_posted(batch, payment):
+            released_as = RELEASED_AS[said.kind]
+            _post_memo(batch, work, payment, released_as, payment.amount_minor)
     else:
         _capture(batch, work, payment, said)
     batch.changed_payments[payment.pk] = payment
@@ -127,6 +143,26 @@ def _capture(batch: Batch, work: EventWork, payment: Payment, said: NormalizedEv
     if said.platform_fee:
         payment.platform_fee_minor = said.platform_fee.minor
     _post_capture(batch, work, payment)
+    if _authorization_posted(batch, payment):
+        rest = payment.amount_minor - payment.captured_minor
+        _post_memo(batch, work, payment, "payment.authorization_used", payment.captured_minor)
+        if rest:
+            _post_memo(batch, work, payment, "payment.voided", rest)
+
+
+def _authorization_posted(batch: Batch, payment: Payment) -> bool:
+    """Asked in books with the policy alone; an authorisation from before it was never posted."""
+    if not policies.posts_authorizations(payment.book):
+        return False
+    in_batch = any(
+        entry.event_class == "payment.authorized" and entry.subject_id == payment.public_id
+        for entry in batch.postings
+    )
+    return in_batch or bool(
+        posting.predecessor(
+            book=payment.book, event_class="payment.authorized", subject_id=payment.public_id
+        )
+    )
 
 
 def _post_capture(batch: Batch, work: EventWork, payment: Payment) -> None:
@@ -141,14 +177,28 @@ def _post_capture(batch: Batch, work: EventWork, payment: Payment) -> None:
         "seller_share": seller_share,
         "platform_fee": payment.platform_fee_minor,
     }
-    batch.postings.append(_posting(work, payment, "payment.captured", amounts))
+    variant = policies.capture_variant(payment.book)
+    batch.postings.append(_posting(work, payment, "payment.captured", amounts, variant=variant))
     if payment.fee_minor:
         fee = {"fee": payment.fee_minor, "total": payment.fee_minor}
         batch.postings.append(_posting(work, payment, "fee.charged", fee))
 
 
+def _post_memo(
+    batch: Batch, work: EventWork, payment: Payment, event_class: str, amount_minor: int
+) -> None:
+    variant = policies.authorization_variant(payment.book)
+    amounts = {"amount": amount_minor}
+    batch.postings.append(_posting(work, payment, event_class, amounts, variant=variant))
+
+
 def _posting(
-    work: EventWork, payment: Payment, event_class: str, amounts: dict[str, int]
+    work: EventWork,
+    payment: Payment,
+    event_class: str,
+    amounts: dict[str, int],
+    *,
+    variant: str = "",
 ) -> posting.Posting:
     parties = {
         "seller": payment.beneficiary.reference,
@@ -159,11 +209,23 @@ def _posting(
         event_class=event_class,
         subject_id=payment.public_id,
         movement_ref=payment.provider_ref,
-        legs=matrix.legs(event_class, amounts=amounts, currency=payment.currency, parties=parties),
+        legs=matrix.legs(
+            event_class,
+            variant=variant,
+            amounts=amounts,
+            currency=payment.currency,
+            parties=parties,
+        ),
         occurred_at=work.occurred_at,
         description=f"{event_class} {payment.merchant_ref or payment.provider_ref}",
         refs=work.refs(payment_id=payment.public_id),
     )
+
+
+def _key(batch: Batch, work: EventWork) -> UUID:
+    """A new one, or the one that a granted late posting of the event names."""
+    shown = batch.shown_as.get(work.event.public_id, "")
+    return Payment.key_of(shown) if shown.startswith(f"{Payment.PREFIX}_") else ids.uuid7()
 
 
 def _seller(batch: Batch, work: EventWork) -> Beneficiary:

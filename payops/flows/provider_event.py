@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import transaction
+
+from ledger import late
+from ledger.errors import LateApprovalNeeded, PeriodLocked
 from payops.cases import services as cases
 from payops.cases.models import Case
 from payops.cases.services import Finding, Line
@@ -20,7 +24,7 @@ from payops.core import audit, clock, ids, locks
 from payops.core.actors import service
 from payops.core.models import Book, Message, ProviderAccount
 from payops.core.queues import Postpone, StructuralMismatch
-from payops.flows import parking, payment_events, payout_events, verification
+from payops.flows import late_postings, parking, payment_events, payout_events, verification
 from payops.flows.batch import Batch, EventWork
 from payops.payments.models import Beneficiary, Payment, Payout
 from payops.psp import registry
@@ -33,22 +37,61 @@ UNPARSEABLE = "unparseable"
 NO_MEANING = "no meaning here yet"
 NOT_OURS = "no payout of ours: the provider settles with us"
 REPEAT_WAIT = timedelta(seconds=2)
+# What a decision sets on an event, put back when the ledger has no day for it.
+VERDICT = ("state", "outcome", "subject_id", "waits_for", "reprocessable")
 
 
 def process(events: list[ProviderEvent], now: datetime) -> None:
     """Decide a batch inside the engine's transaction; the engine writes the rows' new states."""
     works = parking.in_sequence(_parsed(events))
     parked_before = [work.event for work in works if work.event.outcome]
-    batch = Batch(actor=ACTOR, now=now)
+    shown_as = late_postings.subjects(parked_before)
+    unread = {work.event.pk: [getattr(work.event, name) for name in VERDICT] for work in works}
+    held: dict[UUID, Held] = {}
+    while True:
+        batch = Batch(actor=ACTOR, now=now, shown_as=shown_as)
+        try:
+            with transaction.atomic():
+                _decide(batch, works, parked_before, held)
+            return
+        except (LateApprovalNeeded, PeriodLocked):
+            closed = _held(batch, now)
+            if closed.keys() <= held.keys():
+                raise
+            held |= closed
+        for work in works:
+            for name, value in zip(VERDICT, unread[work.event.pk], strict=True):
+                setattr(work.event, name, value)
+
+
+def _decide(
+    batch: Batch,
+    works: Sequence[EventWork],
+    parked_before: Sequence[ProviderEvent],
+    held: dict[UUID, Held],
+) -> None:
     _lock_subjects(batch, works)
-    known = Known(parking.Sequences(works), verification.Verdicts(parked_before))
+    known = Known(parking.Sequences(works), verification.Verdicts(list(parked_before)), held=held)
     for work in works:
         _apply(batch, work, known)
     _apply_released(batch, works, known)
     batch.flush()
     known.verdicts.write()
+    asks = [each for one in held.values() for each in one.asks]
+    late_postings.note(asks, now=batch.now, parked=True)
     if parked_before:
-        _append_repeats(_repeats_of(parked_before), now)
+        _append_repeats(_repeats_of(parked_before), batch.now)
+
+
+def _held(batch: Batch, now: datetime) -> dict[UUID, Held]:
+    """Events of the batch that a closed month keeps from being posted: they wait for people."""
+    found: dict[UUID, Held] = {}
+    for posting, refusal in late.refused(batch.postings, now=now):
+        key = ProviderEvent.key_of(posting.refs.event_id)
+        held = found.setdefault(key, Held(refusal.words, posting.subject_id))
+        if isinstance(refusal, LateApprovalNeeded):
+            held.asks.append(refusal)
+    return found
 
 
 def note_repeat(messages: list[Message], now: datetime) -> None:
@@ -107,12 +150,22 @@ def _lock_subjects(batch: Batch, works: Sequence[EventWork]) -> None:
 
 
 @dataclass(slots=True)
+class Held:
+    """Why the ledger has no day for an event, and what people are asked to grant (D12)."""
+
+    reason: str
+    subject_id: str
+    asks: list[LateApprovalNeeded] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Known:
     """What is known of the batch's events beside their bodies, read once under the locks."""
 
     sequences: parking.Sequences
     verdicts: verification.Verdicts
     released: set[str] = field(default_factory=set)
+    held: dict[UUID, Held] = field(default_factory=dict)
 
 
 def _apply_released(batch: Batch, works: Sequence[EventWork], known: Known) -> None:
@@ -139,7 +192,10 @@ def _apply_released(batch: Batch, works: Sequence[EventWork], known: Known) -> N
 
 def _apply(batch: Batch, work: EventWork, known: Known) -> None:
     """In its turn, believed, applied; what the provider said after a long wait opens the way."""
-    event, late = work.event, known.verdicts.deadline(work.event)
+    event, overdue = work.event, known.verdicts.deadline(work.event)
+    if (held := known.held.get(event.pk)) is not None:
+        work.park(late_postings.waits_for(event.public_id), held.reason, held.subject_id)
+        return
     proved = known.verdicts.proved(event)
     gap = None if proved else known.sequences.gap(work)
     first = len(batch.case_works)
@@ -150,8 +206,8 @@ def _apply(batch: Batch, work: EventWork, known: Known) -> None:
         told = known.verdicts.policy(event)
         if told is not None:
             verification.confirm(batch, work, told, first)
-    if event.state == ProviderEvent.State.PARKED and late is not None:
-        verification.tell_overdue(batch, work, late)
+    if event.state == ProviderEvent.State.PARKED and overdue is not None:
+        verification.tell_overdue(batch, work, overdue)
     if released := known.sequences.note(work):
         known.released.add(released)
 

@@ -16,11 +16,13 @@ from typing import Any
 
 from django.db import transaction
 
+from ledger.errors import LateApprovalNeeded
 from payops.cases import services as cases
 from payops.cases.models import Case, RunbookRun, RunbookStep
 from payops.cases.services import Line
 from payops.core import audit, clock
 from payops.core.actors import Actor
+from payops.flows import late_postings
 
 Status = RunbookStep.Status
 STEP_ATTEMPTS_MAX = 12
@@ -130,7 +132,7 @@ def _run_step(
             _tell(run, held, f"{step.words}: done", actor, now)
         return True
     except StepRefused as refusal:
-        _stop(runbook, run, row, str(refusal), actor)
+        _stop(runbook, run, row, str(refusal), actor, refusal.__cause__)
         return False
     except Exception as error:
         _note_error(row, error)
@@ -156,10 +158,22 @@ def _note_error(row: RunbookStep, error: Exception) -> None:
         held.save(update_fields=["error"])
 
 
-def _stop(runbook: Runbook, run: RunbookRun, row: RunbookStep, why: str, actor: Actor) -> None:
-    """A refused step ends the run; what the policy allows is rolled back in one transaction."""
+def _stop(
+    runbook: Runbook,
+    run: RunbookRun,
+    row: RunbookStep,
+    why: str,
+    actor: Actor,
+    cause: BaseException | None = None,
+) -> None:
+    """A refused step ends the run; what the policy allows is rolled back in one transaction.
+
+    An entry whose month is closed is kept for finance to grant it a day before the next run.
+    """
     now = clock.utc_now()
     with transaction.atomic(durable=True):
+        if isinstance(cause, LateApprovalNeeded):
+            late_postings.note([cause], now=now)
         held = RunbookStep.objects.select_for_update().get(pk=row.pk)
         held.status = Status.FAILED
         held.error = why[:2000]

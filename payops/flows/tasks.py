@@ -24,7 +24,9 @@ from payops.core.queues import Tally
 from payops.flows import (
     accounts,
     anchor_mail,
+    balance_fold,
     dispatches,
+    manual_posting,
     missed_events,
     provider_event,
     silent_payouts,
@@ -72,6 +74,15 @@ def housekeeping() -> None:
         missed_events.ask_all(now)
         silent_payouts.ask_all(now)
         dispatches.resend_unknown(now)
+        manual_posting.keep_up(now)
+
+
+@shared_task(name="payops.fold_balances")
+def fold_balances() -> None:
+    """Balances stay fast while their totals are close behind the journal."""
+    close_old_connections()
+    with _until_the_next_round("balances"):
+        balance_fold.fold_all(now=clock.utc_now())
 
 
 def drain(lane: str, *, budget_s: float) -> Tally:

@@ -76,6 +76,7 @@ PLACES = (
     Place("ev", "webhooks_providerevent", "trace_id", "trace id"),
     Place("ae", "core_auditevent", "trace_id", "trace id"),
     Place("je", "ledger_postingkey", "key", "posting key", key="entry_id", scoped=True),
+    Place("je", "ledger_journalentry", "subject_id", "subject of an entry"),
     Place("cs", "cases_ticketlink", "number", "ticket number", key="case_id"),
     Place("cs", "cases_ticketlink", "correlation_id", "ticket correlation", key="case_id"),
     Place("cs", "cases_localmessage", "correlation_id", "message", key="case_id", scoped=True),
@@ -117,7 +118,7 @@ def find(text: str) -> list[Hit]:
     except ids.UnknownId:
         pass
     else:
-        return _existing([(prefix, key)], how="id") if prefix in MODELS else []
+        return _existing([(prefix, key)], how="id") if prefix in MODELS else _in_places(text)
     hits = _in_places(text)
     if not hits and BARE_UUID.fullmatch(text):
         key = UUID(text)

@@ -304,7 +304,7 @@ def _journal_part(records: Records) -> Iterable[Node | Edge]:
 
 
 def _open_part(records: Records) -> Iterable[Node | Edge]:
-    """What a chain has at its end one day: the match with the bank, and the export."""
+    """What a chain has at its end: the match with the bank, and the export to the ERP."""
     sent = [row for row in records.payouts if row.state in SENT_STATES]
     sent_or_paid = [*sent, *(p for p in records.payments if p.state == "CAPTURED")]
     for row in sent_or_paid:
@@ -312,10 +312,23 @@ def _open_part(records: Records) -> Iterable[Node | Edge]:
         words = "not matched with a settlement or bank line yet"
         yield Node("Match status", key, "not matched yet", NOT_YET, words=words)
         yield Edge(reference_id(row), key, "to be matched with")
-    if records.entries:
+    for item in records.exports:
+        export = item.export
+        facts = {"target": export.target, "entries": export.entries, "mode": export.mode}
+        words = f"{export.target}, {export.from_on} to {export.to_on}"
+        yield Node(
+            *("ERP export", export.public_id, export.reference, export.state),
+            at=export.created_at,
+            words=words,
+            href_kind="export",
+            facts=facts,
+        )
+        yield Edge(item.entry.public_id, export.public_id, f"exported as {item.document_no}")
+    exported = {item.entry_id for item in records.exports}
+    if waiting := [entry for entry in records.entries if entry.pk not in exported]:
         words = "not part of an export to the ERP yet"
         yield Node("ERP export", "export", "not exported yet", NOT_YET, words=words)
-        for entry in records.entries:
+        for entry in waiting:
             yield Edge(entry.public_id, "export", "to be exported")
 
 

@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 
 from approvals.models import ApprovalDecision, ApprovalRequest
 from compliance.models import GateDecision
-from ledger.models import JournalEntry, JournalLine
+from ledger.models import ExportItem, JournalEntry, JournalLine
 from payops.cases.models import Case, LocalMessage, RunbookRun, RunbookStep, TicketLink
 from payops.core import ids
 from payops.core.models import AuditEvent, Evidence
@@ -37,6 +37,7 @@ LIMITS = {
     "holds": 200,
     "entries": 300,
     "lines": 1500,
+    "exports": 300,
     "runs": 50,
     "steps": 500,
     "tickets": 100,
@@ -64,6 +65,7 @@ class Records:
     holds: list[Hold] = field(default_factory=list)
     entries: list[JournalEntry] = field(default_factory=list)
     lines: list[JournalLine] = field(default_factory=list)
+    exports: list[ExportItem] = field(default_factory=list)
     runs: list[RunbookRun] = field(default_factory=list)
     steps: list[RunbookStep] = field(default_factory=list)
     tickets: list[TicketLink] = field(default_factory=list)
@@ -86,7 +88,8 @@ class Records:
         )
         rows = chain(rows, self.cases, self.approvals, self.decisions, self.gates, self.intents)
         rows = chain(rows, self.calls, self.holds, self.entries, self.lines, self.tickets)
-        return {row.public_id for row in chain(rows, self.audit)}
+        exported = {item.export.public_id for item in self.exports}
+        return exported | {row.public_id for row in chain(rows, self.audit)}
 
     def take(self, kind: str, rows: QuerySet[Any], *order: str) -> list[Any]:
         """At most the limit of this kind, oldest first; a cut is told, never silent."""
@@ -204,6 +207,8 @@ def _read_journal(records: Records, roots: Roots, subjects: set[str]) -> None:
     posted = {entry.pk for entry in records.entries}
     lines = JournalLine.objects.filter(entry_id__in=posted).select_related("account")
     records.lines = records.take("lines", lines, "entry_id", "position")
+    items = ExportItem.objects.filter(entry_id__in=posted).select_related("export", "entry")
+    records.exports = records.take("exports", items, "pk")
 
 
 def _read_runbooks(records: Records) -> None:

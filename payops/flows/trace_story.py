@@ -63,6 +63,10 @@ def answers(records: Records) -> tuple[Answer, ...]:
     moved = [(row, _cause_of(row, records)) for row in changes]
     told = [f"{change(row)} by {cause or who(row)}" for row, cause in moved]
     posted = [f"{entry.event_class} ({entry.public_id})" for entry in records.entries]
+    exported = [
+        f"{item.export.reference} as document {item.document_no} ({item.export.state.lower()})"
+        for item in records.exports
+    ]
     last = changes[-1] if changes else None
     why = f"{subject.state}; nothing says when it became so"
     if last is not None:
@@ -78,7 +82,11 @@ def answers(records: Records) -> tuple[Answer, ...]:
             tuple(cause for _, cause in moved if cause),
         ),
         Answer("What was posted?", "; ".join(posted) or "nothing", named(records.entries)),
-        Answer("What was exported?", "nothing yet: no export has been made", ()),
+        Answer(
+            "What was exported?",
+            "; ".join(exported) or "nothing yet: no export has been made",
+            named([item.entry for item in records.exports]),
+        ),
         Answer("Why this status?", why, named([last] if last else [])),
     )
 

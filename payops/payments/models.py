@@ -62,7 +62,7 @@ class Payment(StatefulModel):
     """A customer's payment collected through a PSP on behalf of a seller."""
 
     PREFIX = "pa"
-    INITIAL_STATES = ("AUTHORIZED", "CAPTURED", "FAILED")
+    INITIAL_STATES = ("AUTHORIZED", "CAPTURED", "FAILED", "CANCELED")
 
     class State(models.TextChoices):
         AUTHORIZED = "AUTHORIZED"

@@ -27,6 +27,8 @@ KINDS = frozenset(
         "payment.authorized",
         "payment.captured",
         "payment.failed",
+        "payment.expired",
+        "payment.canceled",
         "refund.accepted",
         "refund.succeeded",
         "refund.failed",

@@ -36,6 +36,8 @@ RECHECK_EVERY_MAX = timedelta(hours=1)
 DECIDED = (State.PROCESSED, State.IGNORED, State.DISCARDED)
 OBJECT_CHARS_MAX = 180
 VERIFY_MARK = "verify:"
+# Its month is closed: people grant another day, or reopen the month.
+LATE_MARK = "late:"
 
 WRITE = """
 UPDATE webhooks_providerevent AS e SET state = v.state, outcome = v.outcome,
@@ -140,7 +142,8 @@ def release(
 def parked_past_deadline(*, now: datetime, limit: int) -> list[ProviderEvent]:
     """Parked for longer than their account allows and never answered for by the provider.
 
-    Events that wait for a verification are left out: they are being asked about already.
+    Events that wait for a verification are left out: they are being asked about already; so are
+    those of a closed month: the provider cannot open it.
     """
     allowed = ExpressionWrapper(
         F("account__park_deadline_s") * Value(timedelta(seconds=1)), output_field=DurationField()
@@ -149,6 +152,7 @@ def parked_past_deadline(*, now: datetime, limit: int) -> list[ProviderEvent]:
     overdue = ProviderEvent.objects.filter(state=State.PARKED, account__park_deadline_s__gt=0)
     overdue = overdue.annotate(deadline_at=deadline).filter(deadline_at__lte=now)
     overdue = overdue.exclude(waits_for__startswith=VERIFY_MARK)
+    overdue = overdue.exclude(waits_for__startswith=LATE_MARK)
     overdue = overdue.exclude(verifications__cause="deadline")
     return list(overdue.select_related("book").order_by("created_at", "pk")[:limit])
 

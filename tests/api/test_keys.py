@@ -156,7 +156,7 @@ def test_only_the_request_routes_take_an_unsafe_method() -> None:
         assert set(view.acts) == {name.upper() for name in view.http_method_names}
         taking |= {(route.name, name) for name in view.http_method_names if name in UNSAFE}
 
-    assert taking == {("api-payouts", "post")}
+    assert taking == {("api-payouts", "post"), ("api-entries", "post")}
     named = {act for view in (views.Payouts, views.ApiView) for act in view.acts.values()}
     assert named == {Act.REQUEST_PAYOUT, Act.VIEW_BOOKS}
 

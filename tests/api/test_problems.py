@@ -164,4 +164,9 @@ def test_a_database_that_is_away_means_try_again(monkeypatch: pytest.MonkeyPatch
 def test_the_table_of_problems_is_sound() -> None:
     assert all(400 <= kind.status <= 599 for kind in KINDS.values())
     final = {slug for slug, kind in KINDS.items() if kind.final}
-    assert final == {"invalid-fields", "payout-refused"}
+    assert final == {
+        "invalid-fields",
+        "payout-refused",
+        "posting-key-reused",
+        "entry-refused",
+    }

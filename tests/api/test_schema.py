@@ -21,6 +21,8 @@ ADDRESSES = {
     "/api/payouts/{public_id}/": {"get"},
     "/api/cases/{public_id}/": {"get"},
     "/api/approvals/{public_id}/": {"get"},
+    "/api/ledger/entries/": {"post"},
+    "/api/ledger/entries/{public_id}/": {"get"},
     "/api/trace/{text}/": {"get"},
 }
 

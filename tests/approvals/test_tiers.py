@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,10 +12,10 @@ from approvals import refusals, services
 from approvals.models import ApprovalRequest
 from approvals.policies import Policy, parse, rules_for
 from approvals.tiers import Exposure, tier_for
-from payops.core.models import Rate
 from payops.core.money import Money, split
 from tests.approvals.asking import NOW, ask, fresh, meridian, vote
 from tests.people import actor
+from tests.rates import known_rate
 
 LEAD = ["ops_lead"]
 MIDDLE = ["finance_manager", "compliance"]
@@ -77,9 +76,7 @@ def test_unknown_rate_needs_the_highest_tier_and_says_so() -> None:
 
 
 def test_the_rate_known_at_the_moment_of_asking_is_used() -> None:
-    Rate.objects.create(
-        base="CHF", quote="EUR", rate=Decimal("2"), source="test", as_of=NOW + timedelta(hours=2)
-    )
+    known_rate("CHF", "EUR", "2", as_of=NOW + timedelta(hours=2))
 
     before = ask(Money(100, "CHF"))
     after = ask(Money(100, "CHF"), now=NOW + timedelta(hours=3))

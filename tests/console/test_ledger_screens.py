@@ -15,14 +15,14 @@ from tests import builders, stories
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_trial_balance_sums_to_nil_and_leads_to_the_journal(as_):
+def test_trial_balance_sums_to_nil_and_leads_to_its_accounts(as_):
     builders.capture(100_000, fee_minor=300, platform_minor=5_000)
 
     page = as_("priya").get("/ledger/").content.decode()
 
     assert "In balance" in page
     assert "997.00" in page and "950.00" in page and "50.00" in page
-    assert "/ledger/journal/?account=1100" in page
+    assert "/ledger/accounts/1100/?currency=EUR" in page
 
 
 def test_journal_filters_by_account_class_and_any_key(as_):
@@ -53,14 +53,6 @@ def test_entry_shows_lines_and_every_trace_key(as_):
         assert key in page
     assert "1,000.00" in page and "950.00" in page
     assert entry.idempotency_key in page
-
-
-def test_matrix_is_readable_and_names_its_version(as_):
-    page = as_("priya").get("/ledger/matrix/").content.decode()
-
-    assert "version 1" in page
-    assert "Payout returned after it was paid" in page
-    assert "1200</code> Returned payouts receivable" in page
 
 
 def test_payment_page_shows_shares_events_and_entries(as_):

@@ -13,7 +13,7 @@ from payops.core import clock
 from payops.core.models import AuditEvent, Book
 from payops.flows import payout_exception, tasks
 from payops.payments.models import Hold, Payout
-from tests import builders
+from tests import books, builders
 from tests.builders import decide, drain, post_standard, reload
 from tests.flows.lifecycle import Teller, balances, open_case, propose
 from tests.flows.provider import later
@@ -28,9 +28,7 @@ CAP = 3
 
 @pytest.fixture
 def small_cap() -> None:
-    book = Book.objects.get(is_system=False)
-    book.case_storm_cap = CAP
-    book.save()
+    books.with_settings(case_storm_cap=CAP)
 
 
 def fail_at_once(payouts: list[Payout], code: str = "account_closed") -> None:
@@ -92,9 +90,7 @@ def test_a_storm_holds_every_beneficiary_before_it_is_split(
     small_cap: None, wanted: bool, held: int
 ) -> None:
     """D7, D11: the protective hold does not wait for a person to split the systemic case."""
-    book = Book.objects.get(is_system=False)
-    book.protective_hold = wanted
-    book.save()
+    books.with_settings(protective_hold=wanted)
     burst = [sent_payout("120.00", provider="stripe") for _ in range(CAP + 1)]
 
     fail_at_once(burst)

@@ -18,9 +18,9 @@ from payops.cases.models import Case, LocalTicket, RunbookRun
 from payops.commands.invariants.base import Moment
 from payops.commands.invariants.table import check_all
 from payops.core import clock
-from payops.core.models import Book
 from payops.payments.models import Hold
 from payops.webhooks.models import ProviderEvent
+from tests import books
 from tests.builders import drain, reload
 from tests.flows.lifecycle import (
     Teller,
@@ -202,6 +202,4 @@ def _tell_and_check(
 
 def _many_cases_allowed() -> None:
     """The storm cap is another test's matter."""
-    book = Book.objects.get(is_system=False)
-    book.case_storm_cap = 100_000
-    book.save()
+    books.with_settings(case_storm_cap=100_000)

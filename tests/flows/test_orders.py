@@ -1,7 +1,8 @@
 """All 120 orders of created, paid, failed, reversed and a late duplicate, for every provider.
 
 Each of 120 payouts is told one order, and every lane is drained after each telling; nobody decides
-in between. Same state, same balance per account, one case: WH-10, WH-11, PX-1, PX-3, F31, I4.
+in between. Same state, same balance per account, one case, and the replay proof holds: WH-10,
+WH-11, PX-1, PX-3, F31, I4.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from payops.cases.models import Case, CaseEntry
 from payops.commands.invariants.base import Moment
 from payops.commands.invariants.table import check_all
 from payops.core import clock
-from payops.core.models import AuditEvent, Book
+from payops.core.models import AuditEvent
 from payops.flows import payout_dispatch
 from payops.payments.models import Payout
 from payops.webhooks.models import ProviderEvent
+from tests import books
 from tests.accounts import with_settings
 from tests.builders import drain, reload
 from tests.flows.lifecycle import Teller, balances
 from tests.flows.provider import approved
+from tests.replaying import named, replayed_months
 from tests.stories import accepted
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,6 +79,9 @@ def test_every_order_ends_in_one_state_one_balance_and_one_case(provider: str) -
     assert CaseEntry.objects.filter(kind="duplicate").count() == 120
     findings = check_all(Moment(now=clock.utc_now()), only=RECOMPUTED)
     assert {key: found.breaks for key, found in findings.items() if found.breaks} == {}
+    proofs = replayed_months()
+    assert sum(proof.entries for proof in proofs) == 360
+    assert [named(proof) for proof in proofs if not proof.holds] == []
 
 
 def _sent(provider: str) -> list[Payout]:
@@ -96,7 +102,5 @@ def _end(payout: Payout) -> tuple[str, str, tuple[bool, ...], str]:
 
 def _without_limits(provider: str) -> None:
     """The storm cap and the rate of calls are other tests' matter."""
-    book = Book.objects.get(is_system=False)
-    book.case_storm_cap = 100_000
-    book.save()
+    books.with_settings(case_storm_cap=100_000)
     with_settings(provider, calls_per_s=30_000)

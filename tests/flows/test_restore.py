@@ -10,10 +10,9 @@ from ledger.models import JournalEntry
 from payops.cases.models import Case
 from payops.cases.services import CaseRefused
 from payops.core import clock
-from payops.core.models import Book
 from payops.flows import exception_steps, payout_exception
 from payops.payments.models import Hold
-from tests import builders
+from tests import books, builders
 from tests.builders import approve_all, drain, post_standard, reload, standard_event
 from tests.people import actor
 from tests.stories import paid_payout
@@ -86,9 +85,7 @@ def test_payout_that_the_provider_shows_failed_is_not_restored(
 
 def test_policy_that_forbids_it_refuses_the_proposal() -> None:
     _, case = failed_late()
-    book = Book.objects.get(code="meridian")
-    book.hold_rollback_allowed = False
-    book.save()
+    books.with_settings(hold_rollback_allowed=False)
 
     with pytest.raises(CaseRefused, match="policy of Meridian Marketplace GmbH does not allow"):
         propose(case)

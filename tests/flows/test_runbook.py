@@ -11,9 +11,10 @@ from ledger import posting
 from ledger.models import JournalEntry
 from payops.cases.models import Case, LocalMessage, LocalTicket, RunbookRun, RunbookStep
 from payops.core import clock
-from payops.core.models import AuditEvent, Book, Message
+from payops.core.models import AuditEvent, Message
 from payops.flows import exception_plan, payout_exception, runbook
 from payops.payments.models import Hold, Payout
+from tests import books
 from tests.builders import approval_of, approve_all, drain, reload
 from tests.flows.lifecycle import (
     Teller,
@@ -95,9 +96,7 @@ def test_a_ledger_refusal_opens_an_urgent_ticket_and_rolls_holds_back_only_by_po
     allowed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PX-11, PX-12, RB-4"""
-    book = Book.objects.get(is_system=False)
-    book.hold_rollback_allowed = allowed
-    book.save()
+    books.with_settings(hold_rollback_allowed=allowed)
     payout = failed_payout()
     approval = granted(payout)
     monkeypatch.setattr(posting, "post", _refused)

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from django.db import DatabaseError, connection, connections, transaction
 
-from ledger.models import JournalEntry, JournalLine
+from ledger.models import Account, JournalEntry, JournalLine
 from payops.core import ids
 from payops.core.models import Book, ProviderAccount
 from payops.webhooks.models import Delivery
@@ -18,11 +18,12 @@ from tests.guards.test_ledger_guards import Attack
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 NOBODY = uuid.UUID("01900000-0000-7000-8000-00000000dead")
-NAMED = [(model, alias) for model in (Book, ProviderAccount) for alias in ("default", "owner")]
+LASTING = (Book, ProviderAccount, Account)
+NAMED = [(model, alias) for model in LASTING for alias in ("default", "owner")]
 
 
 @pytest.mark.parametrize(("model", "alias"), NAMED)
-def test_a_book_or_provider_account_is_never_deleted_by_anybody(model: Any, alias: str) -> None:
+def test_a_book_or_an_account_is_never_deleted_by_anybody(model: Any, alias: str) -> None:
     table, before = model._meta.db_table, model.objects.count()
 
     with (
@@ -35,7 +36,7 @@ def test_a_book_or_provider_account_is_never_deleted_by_anybody(model: Any, alia
     assert model.objects.count() == before > 0
 
 
-@pytest.mark.parametrize("model", [Book, ProviderAccount])
+@pytest.mark.parametrize("model", LASTING)
 def test_the_app_role_has_no_right_to_delete_them(model: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -58,12 +59,21 @@ def test_an_entry_names_a_period_and_its_book_or_is_refused(change: dict[str, An
     assert not JournalEntry.objects.filter(book_id=NOBODY).exists()
 
 
-@pytest.mark.parametrize("change", [{"book_id": NOBODY}, {"entry_id": NOBODY}])
-def test_a_line_names_an_entry_and_its_book_or_is_refused(change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"book_id": NOBODY}, "are not dated 2026-03-18 in its book"),
+        ({"entry_id": NOBODY}, f"lines name entry {NOBODY}, which does not exist"),
+        ({"account_id": NOBODY}, f"is posted to {NOBODY}, which is no account of its book"),
+    ],
+)
+def test_a_line_names_an_entry_its_book_and_an_account_of_it_or_is_refused(
+    change: dict[str, Any], words: str
+) -> None:
     attack, first = Attack(), ids.uuid7()
     before = JournalLine.objects.count()
 
-    with pytest.raises(DatabaseError, match="line_in_its_entry"), transaction.atomic():
+    with pytest.raises(DatabaseError, match=words), transaction.atomic():
         entry = attack.insert_entry(first_line=first)
         attack.insert_lines(entry, 100, -100, first=first, **change)
 

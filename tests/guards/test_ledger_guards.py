@@ -99,7 +99,9 @@ def test_the_same_statements_pass_when_they_are_an_entry() -> None:
         ((500, -499), {}, "out of balance by 1 EUR"),
         ((500, -500), {"reporting": (500, -499)}, "off by 1 in reporting currency"),
         ((0,), {}, "line_not_nil"),
-        ((0,), {"reporting": (5,)}, "off by 5 in reporting currency"),
+        ((500,), {}, "out of balance by 500 EUR"),
+        ((0,), {"reporting": (5,)}, "has 1 lines, off by 5 in reporting currency"),
+        ((500, -500, 0), {}, "line_not_nil"),
     ],
 )
 def test_lines_that_do_not_balance_or_stand_alone_are_refused(
@@ -129,29 +131,74 @@ def test_two_halves_that_balance_only_together_are_refused() -> None:
 def test_balanced_lines_cannot_be_appended_in_another_transaction() -> None:
     attack = Attack()
 
-    with pytest.raises(DatabaseError, match="line_in_its_entry"):
+    written = f"entry {attack.entry.pk} was written in transaction {attack.entry.xid}, no line is"
+    with pytest.raises(DatabaseError, match=written):
         attack.insert_lines(attack.entry.pk, 500, -500)
-    with pytest.raises(DatabaseError, match="line_in_its_entry"):
+    forged = f"lines of entry {attack.entry.pk} say transaction {attack.entry.xid}, they are"
+    with pytest.raises(DatabaseError, match=forged):
         attack.insert_lines(attack.entry.pk, 500, -500, xid=attack.entry.xid)
 
     assert attack.unharmed()
 
 
-def test_a_made_up_transaction_id_is_overwritten() -> None:
+def test_balanced_lines_cannot_be_appended_in_the_same_transaction_either() -> None:
+    """An entry is sealed by the statement that writes its first line."""
+    attack, first = Attack(), ids.uuid7()
+
+    with (
+        pytest.raises(DatabaseError, match=r"lines are added to entry .* without its first one"),
+        transaction.atomic(),
+    ):
+        entry = attack.insert_entry(first_line=first)
+        attack.insert_lines(entry, 500, -500, first=first)
+        attack.insert_lines(entry, 500, -500)
+
+    assert attack.unharmed()
+
+
+def test_a_made_up_transaction_id_is_refused() -> None:
     attack = Attack()
 
-    attack.entry_and_lines(500, -500, entry={"xid": 1}, xid=1)
+    with pytest.raises(DatabaseError, match=r"entry .* says transaction 1, it is written in"):
+        attack.entry_and_lines(500, -500, entry={"xid": 1})
+    with pytest.raises(DatabaseError, match=r"lines of entry .* say transaction 1, they are"):
+        attack.entry_and_lines(500, -500, xid=1)
 
-    stored = JournalEntry.objects.exclude(pk=attack.entry.pk).get(book=attack.scene.book)
-    assert stored.xid > attack.entry.xid
-    assert [line.xid for line in stored.lines.all()] == [stored.xid, stored.xid]
+    assert attack.unharmed()
+
+
+def test_a_copy_with_a_forged_transaction_id_is_refused() -> None:
+    """COPY fires no rules, but it fires the same triggers."""
+    attack, first = Attack(), ids.uuid7()
+    columns = "id, created_at, book_id, entry_id, position, account_id, party, amount_minor"
+    columns += ", currency, reporting_minor, posting_on, xid"
+
+    def copied(entry: UUID, xid: int) -> None:
+        rows = ""
+        for line, account, amount in ((first, attack.debit, 7), (ids.uuid7(), attack.credit, -7)):
+            values = (line, NOW, attack.scene.book.pk, entry, 0, account, "x", amount, "EUR")
+            rows += "\t".join(str(value) for value in (*values, amount, DAY, xid)) + "\n"
+        with (
+            connection.wrap_database_errors,
+            connection.cursor() as cursor,
+            cursor.copy(f"COPY ledger_journalline ({columns}) FROM STDIN") as stream,
+        ):
+            stream.write(rows)
+
+    words = "say transaction 1, they are written in"
+    with pytest.raises(DatabaseError, match=words), transaction.atomic():
+        copied(attack.insert_entry(first_line=first), 1)
+    with pytest.raises(DatabaseError, match=f"say transaction {attack.entry.xid}, they are"):
+        copied(attack.entry.pk, attack.entry.xid)
+
+    assert attack.unharmed()
 
 
 def test_lines_carry_the_day_of_their_entry() -> None:
     attack = Attack()
     first = ids.uuid7()
 
-    with pytest.raises(DatabaseError, match="line_in_its_entry"), transaction.atomic():
+    with pytest.raises(DatabaseError, match="not dated 2026-03-18"), transaction.atomic():
         entry = attack.insert_entry(first_line=first)
         attack.insert_lines(entry, 500, -500, first=first, day=DAY - timedelta(days=1))
 
@@ -167,6 +214,46 @@ def test_an_entry_without_lines_does_not_commit() -> None:
     assert attack.unharmed()
 
 
+def test_an_entry_without_lines_cannot_name_the_line_of_another() -> None:
+    attack = Attack()
+    lines = list(attack.entry.lines.order_by("position").values_list("id", flat=True))
+
+    for stolen in lines:
+        with pytest.raises(DatabaseError, match="entry_has_lines"), transaction.atomic():
+            attack.insert_entry(first_line=stolen)
+
+    assert attack.unharmed()
+
+
+def test_lines_are_on_accounts_of_their_own_book() -> None:
+    attack, other = Attack(), Attack()
+
+    with pytest.raises(DatabaseError, match="which is no account of its book"):
+        attack.entry_and_lines(500, -500, account_id=other.debit)
+
+    assert attack.unharmed()
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("SET session_replication_role = replica", "permission denied to set parameter"),
+        ("ALTER TABLE ledger_journalline DISABLE TRIGGER ALL", "must be owner of table"),
+        ("ALTER TABLE ledger_journalentry DISABLE TRIGGER USER", "must be owner of table"),
+        ("DROP TRIGGER payops_lines_balance ON ledger_journalline", "must be owner of"),
+        ("ALTER TABLE ledger_journalentry DROP CONSTRAINT entry_has_lines", "must be owner of"),
+        (
+            "CREATE OR REPLACE FUNCTION payops_lines_balance() RETURNS trigger LANGUAGE plpgsql"
+            " AS 'BEGIN RETURN NULL; END'",
+            "permission denied for schema public|must be owner of function",
+        ),
+    ],
+)
+def test_the_app_role_cannot_switch_the_guards_off(statement: str, words: str) -> None:
+    with pytest.raises(DatabaseError, match=words), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize(
     "statement",
@@ -174,8 +261,9 @@ def test_an_entry_without_lines_does_not_commit() -> None:
 )
 def test_the_app_role_neither_edits_nor_deletes_nor_truncates(table: str, statement: str) -> None:
     attack = Attack()
+    words = f"permission denied for table {table}"
 
-    with pytest.raises(DatabaseError, match="permission denied"), connection.cursor() as cursor:
+    with pytest.raises(DatabaseError, match=words), connection.cursor() as cursor:
         cursor.execute(statement.format(f'"{table}"'))
 
     assert attack.unharmed()

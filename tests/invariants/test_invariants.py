@@ -12,6 +12,7 @@ from payops.commands.invariants.base import Finding, Moment, Movement
 from payops.commands.invariants.table import KEYS, as_json, check_all
 from payops.core import clock, ids, verification
 from payops.core.models import AuditEvent
+from tests import periods
 from tests.audit import story as stories
 from tests.audit.story import AMOUNT_MINOR, Story, break_rule, receipt, reissue, seal_all, tell
 
@@ -383,10 +384,7 @@ def test_i11_names_rows_older_than_its_bound_that_nobody_sealed(story: Story) ->
 
 def test_i12_names_an_entry_posted_into_a_locked_period(story: Story) -> None:
     period = story.entries[0].period
-    period.begin_closing()
-    story.save(period, "period.closing")
-    period.lock(at=story.tick(), approval_id="")
-    story.save(period, "period.locked")
+    periods.lock(period.book, period.code, now=story.tick())
     entry = story.entries[0]
     break_rule(
         "ledger_journalentry",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
@@ -13,15 +12,18 @@ from django.db import transaction
 from ledger import selectors
 from ledger.accounts import ensure_chart
 from ledger.matrix import legs
-from ledger.models import AccountingPeriod, JournalEntry
+from ledger.models import JournalEntry
 from ledger.posting import Outcome, Posting, Refs, post_many
-from payops.core import ids, locks, state
+from payops.core import ids
 from payops.core.actors import Actor, service
-from payops.core.models import Book, Rate
+from payops.core.models import Book
+from tests import periods
+from tests.rates import known_rate
 
 NOW = datetime(2026, 3, 18, 10, 0, tzinfo=UTC)
 LEDGER = service("ledger-tests")
 PSP = "stripe/demo"
+OTHER_PSP = "adyen/demo"
 BANK = "main-account"
 
 
@@ -42,10 +44,17 @@ class Scene:
     book: Book
     seller: str = field(default_factory=lambda: public_id("be"))
     currency: str = "EUR"
+    dispute: str = field(default_factory=lambda: public_id("dp"))
 
     @property
     def parties(self) -> dict[str, str]:
-        return {"seller": self.seller, "provider_account": PSP, "bank_account": BANK}
+        return {
+            "seller": self.seller,
+            "provider_account": PSP,
+            "to_provider_account": OTHER_PSP,
+            "bank_account": BANK,
+            "dispute": self.dispute,
+        }
 
     def posting(
         self,
@@ -98,18 +107,11 @@ class Scene:
 
 def rate(base: str, quote: str, value: str, *, as_of: datetime = NOW) -> None:
     """A rate of the test's own moment; the seeded ones are of another day."""
-    Rate.objects.create(base=base, quote=quote, rate=Decimal(value), source="test", as_of=as_of)
+    known_rate(base, quote, value, as_of=as_of)
 
 
 def lock_period(book: Book, code: str, *, actor: Actor = LEDGER, now: datetime = NOW) -> None:
-    with transaction.atomic():
-        key = AccountingPeriod.objects.get(book=book, code=code).pk
-        period = locks.row(AccountingPeriod, key)
-        if period.state == AccountingPeriod.State.OPEN:
-            period.begin_closing()
-            state.save(period, actor=actor, now=now, action="period.closing")
-        period.lock(at=now, approval_id="")
-        state.save(period, actor=actor, now=now, action="period.locked")
+    periods.lock(book, code, by=actor, now=now)
 
 
 def capture(scene: Scene, subject_id: str, **changes: Any) -> Posting:

@@ -9,9 +9,11 @@ import pytest
 from django.db import transaction
 
 from ledger.errors import PeriodLocked
+from ledger.late import Landing, placement
 from ledger.models import AccountingPeriod, JournalEntry
-from ledger.periods import ensure_open, placement
+from ledger.periods import ensure_open
 from ledger.posting import Outcome, reverse
+from payops.core import state
 from payops.core.models import AuditEvent, Book
 from tests.ledger.scene import (
     LEDGER,
@@ -69,10 +71,9 @@ def test_a_late_event_goes_to_the_first_open_day_and_keeps_its_own() -> None:
     assert AuditEvent.objects.get(subject_id=entry.public_id).evidence["late"] is True
 
 
-@pytest.mark.parametrize("policy", ["block", "approve"])
-def test_other_policies_refuse_a_late_event_and_leave_its_key_free(policy: str) -> None:
-    """D12 block and approve; whoever holds the approval names the day."""
-    scene = Scene(make_book(late_event_policy=policy))
+def test_a_book_that_blocks_refuses_a_late_event_and_leaves_its_key_free() -> None:
+    """D12 block; a caller who answers for the day still names an open one."""
+    scene = Scene(make_book(late_event_policy="block"))
     _open(scene.book, date(2026, 2, 1), date(2026, 3, 1))
     lock_period(scene.book, "2026-02")
     late = capture(scene, public_id("pa"), occurred_at=FEBRUARY)
@@ -81,7 +82,7 @@ def test_other_policies_refuse_a_late_event_and_leave_its_key_free(policy: str) 
     named = dataclasses.replace(late, posting_on=date(2026, 3, 18))
     outcome = scene.post(named)[0]
 
-    assert policy in error.words and error.key == late.key
+    assert "block" in error.words and error.key == late.key
     assert outcome.replayed is False
     assert _entry(outcome).posting_on == date(2026, 3, 18)
 
@@ -137,19 +138,22 @@ def test_the_business_day_is_the_book_s_own() -> None:
 def test_an_event_from_the_future_is_booked_today() -> None:
     book = make_book()
 
-    placed = placement(book=book, occurred_on=date(2026, 4, 2), now=NOW)
+    placed = placement(book=book, occurred_on=date(2026, 4, 2), now=NOW).place
 
+    assert placed is not None
     assert (placed.posting_on, placed.late, placed.period) == (date(2026, 3, 18), False, None)
 
 
-def test_a_gap_before_a_locked_month_and_a_day_years_ago_count_as_late() -> None:
+def test_a_gap_before_a_locked_month_counts_as_late() -> None:
     book = make_book()
     _open(book, date(2026, 2, 1), date(2026, 3, 1))
     lock_period(book, "2026-02")
 
-    for day in (date(2026, 1, 15), date(1970, 1, 1)):
-        placed = placement(book=book, occurred_on=day, now=NOW)
-        assert (placed.posting_on, placed.late) == (date(2026, 3, 1), True)
+    landing = placement(book=book, occurred_on=date(2026, 1, 15), now=NOW)
+
+    assert landing.place is not None
+    assert (landing.place.posting_on, landing.place.late) == (date(2026, 3, 1), True)
+    assert landing.why == ""
 
 
 def test_no_open_day_left_means_not_now() -> None:
@@ -157,10 +161,31 @@ def test_no_open_day_left_means_not_now() -> None:
     _open(book, date(2026, 3, 1))
     lock_period(book, "2026-03")
 
-    with pytest.raises(PeriodLocked, match="no open day"):
-        placement(book=book, occurred_on=date(2026, 3, 18), now=NOW)
-    placed = placement(book=book, occurred_on=date(2026, 3, 18), now=NOW + timedelta(days=14))
-    assert (placed.posting_on, placed.late) == (date(2026, 4, 1), True)
+    landing = placement(book=book, occurred_on=date(2026, 3, 18), now=NOW)
+    later = placement(book=book, occurred_on=date(2026, 3, 18), now=NOW + timedelta(days=14))
+
+    assert landing == Landing(None, f"{book.code} has no open day after 2026-03-18")
+    assert later.place is not None
+    assert (later.place.posting_on, later.place.late) == (date(2026, 4, 1), True)
+
+
+def test_a_month_in_closing_takes_its_own_events_and_no_late_ones() -> None:
+    """CL-4: on 3 April, February locked, March closing: February's event goes to 1 April."""
+    book = make_book()
+    _open(book, date(2026, 2, 1), date(2026, 3, 1))
+    lock_period(book, "2026-02")
+    closing = AccountingPeriod.objects.get(book=book, code="2026-03")
+    closing.begin_closing()
+    with transaction.atomic():
+        state.save(closing, actor=LEDGER, now=NOW, action="period.closing_begun")
+    april = datetime(2026, 4, 3, 12, 0, tzinfo=UTC)
+
+    late = placement(book=book, occurred_on=date(2026, 2, 27), now=april).place
+    own = placement(book=book, occurred_on=date(2026, 3, 30), now=april).place
+
+    assert late is not None and own is not None
+    assert (late.posting_on, late.late) == (date(2026, 4, 1), True)
+    assert (own.posting_on, own.late) == (date(2026, 3, 30), False)
 
 
 @pytest.mark.django_db(transaction=True)

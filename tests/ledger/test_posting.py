@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ledger.errors import (
     AlreadyReversed,
@@ -23,8 +21,8 @@ from ledger.errors import (
     UnknownAccount,
 )
 from ledger.facts import REF_NAMES
-from ledger.matrix import FUNDING, MATRIX, legs
-from ledger.models import Account, JournalEntry, JournalLine
+from ledger.matrix import FUNDING, MATRIX
+from ledger.models import Account, JournalEntry
 from ledger.posting import BATCH_MAX, Leg, Refs, post_many, predecessor, reverse
 from payops.core.models import AuditEvent
 from tests.ledger.scene import LEDGER, NOW, Scene, capture, make_book, public_id, rate, refused
@@ -67,12 +65,6 @@ def test_an_event_class_without_a_row_is_refused() -> None:
     posting = dataclasses.replace(capture(scene, public_id("pa")), event_class="payment.magic")
 
     assert "payment.magic" in refused(OutsideMatrix, lambda: scene.post(posting)).words
-
-
-def test_an_authorisation_posts_nothing_by_policy() -> None:
-    """LJ-7: the policy is non-posting; the matrix has the row and gives no lines."""
-    assert legs("payment.authorized", amounts={}, currency="EUR", parties={}) == ()
-    assert "not posted" in MATRIX["payment.authorized"].variant_words[""]
 
 
 def test_impossible_orders_never_reach_the_ledger() -> None:
@@ -206,7 +198,7 @@ def test_a_batch_takes_as_many_statements_as_one_posting() -> None:
     scene.post(capture(scene, public_id("pa")))
 
     counts = []
-    for size in (1, 200):
+    for size in (1, 20, 200):
         batch = [
             posting
             for _ in range(size)
@@ -219,8 +211,9 @@ def test_a_batch_takes_as_many_statements_as_one_posting() -> None:
             scene.post(*batch)
         counts.append(len(queries))
 
-    assert counts[0] == counts[1] <= 14
-    assert scene.entries() == 1 + 2 + 400
+    assert counts[0] == 5, "the savepoint's look, what must come first, everything else at once"
+    assert counts[1] == counts[2] <= 9
+    assert scene.entries() == 1 + 2 + 40 + 400
 
 
 def test_a_batch_has_a_limit() -> None:
@@ -231,70 +224,6 @@ def test_a_batch_has_a_limit() -> None:
         post_many(batch, actor=LEDGER, now=NOW)
     with transaction.atomic():
         assert post_many([], actor=LEDGER, now=NOW) == []
-
-
-POSTED = sorted(
-    (row.event_class, variant)
-    for row in MATRIX.values()
-    for variant, pairs in row.variants.items()
-    if pairs
-)
-SMALL = st.integers(min_value=0, max_value=10**9)
-
-
-def test_whatever_the_matrix_posts_balances_in_both() -> None:
-    """LJ-2, I5: per currency and in reporting currency, for every class and variant."""
-    book = make_book()
-    for currency, value in (("USD", "0.9217"), ("JPY", "0.0061"), ("KWD", "3.0003")):
-        rate(currency, "EUR", value)
-
-    @given(
-        chosen=st.sampled_from(POSTED),
-        currency=st.sampled_from(["EUR", "USD", "JPY", "KWD"]),
-        parts=st.lists(SMALL, min_size=4, max_size=4).filter(any),
-    )
-    @settings(max_examples=80, deadline=None)
-    def holds(chosen: tuple[str, str], currency: str, parts: list[int]) -> None:
-        event_class, variant = chosen
-        scene, subject = Scene(book, currency=currency), public_id("po")
-        _stage(scene, event_class, subject)
-        amounts = _amounts(event_class, parts)
-        posting = scene.posting(event_class, subject, variant=variant, **amounts)
-
-        outcome = scene.post(posting)[0]
-
-        values = list(
-            JournalLine.objects.filter(entry_id=outcome.entry_id).values_list(
-                "amount_minor", "reporting_minor"
-            )
-        )
-        assert len(values) >= 2
-        assert sum(amount for amount, _ in values) == 0
-        assert sum(reporting for _, reporting in values) == 0
-        assert all(own * reporting >= 0 for own, reporting in values)
-
-    holds()
-
-
-def _amounts(event_class: str, parts: list[int]) -> dict[str, int]:
-    if event_class.startswith("payment."):
-        names = ("seller_share", "platform_fee", "fee_tax", "tax_collected")
-        return {"gross": sum(parts), **dict(zip(names, parts, strict=True))}
-    if event_class == "fee.charged":
-        return {"fee": sum(parts[:3]), "input_tax": parts[3], "total": sum(parts)}
-    return {"amount": sum(parts)}
-
-
-def _stage(scene: Scene, event_class: str, subject: str) -> None:
-    """Post what must come first, recursively, with amounts of its own."""
-    for group in (before.any_of for before in MATRIX[event_class].follows):
-        _stage(scene, group[0], subject)
-        known = JournalEntry.objects.filter(
-            book=scene.book, event_class=group[0], subject_id=subject
-        )
-        if not known.exists():
-            amounts = _amounts(group[0], [3, 2, 1, 0])
-            scene.post(scene.posting(group[0], subject, **amounts))
 
 
 def test_every_funding_of_a_payout_has_its_variants() -> None:

@@ -21,12 +21,12 @@ TRANSFER = "3JKQ7T2XLOT47J7R"
 CODES = {
     "AUTHORISATION": ("payment.authorized", "payment.failed"),
     "AUTHORISATION_ADJUSTMENT": ("", ""),
-    "CANCELLATION": ("", ""),
-    "TECHNICAL_CANCEL": ("", ""),
+    "CANCELLATION": ("payment.canceled", ""),
+    "TECHNICAL_CANCEL": ("payment.canceled", ""),
     "CANCEL_OR_REFUND": ("", ""),
     "CAPTURE": ("payment.captured", "payment.failed"),
     "CAPTURE_FAILED": ("payment.failed", ""),
-    "EXPIRE": ("", ""),
+    "EXPIRE": ("payment.expired", ""),
     "REFUND": ("refund.accepted", "refund.failed_late"),
     "REFUND_FAILED": ("refund.failed_late", ""),
     "REFUNDED_REVERSED": ("refund.returned", ""),
@@ -96,8 +96,7 @@ def test_code_that_is_not_listed_ends_ignored():
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("CANCELLATION", "authorization_canceled"),
-        ("EXPIRE", "authorization_expired"),
+        ("CANCEL_OR_REFUND", "authorization_canceled"),
         ("PAYOUT_THIRDPARTY", "deprecated_payout_api"),
         ("PAIDOUT_REVERSED", "deprecated_payout_api"),
         ("NOTIFICATION_OF_FRAUD", "fraud_notification"),

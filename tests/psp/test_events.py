@@ -208,7 +208,6 @@ def test_standard_events_that_contradict_themselves_are_refused(name, changes, r
         ("payout_in_transit", {"object__status": "paid"}, "told_by_own_event"),
         ("payout_reversing_paid", {"type": "payout.created"}, "reversal_not_final"),
         ("charge_succeeded", {"object__status": "pending"}, "payment_pending"),
-        ("charge_succeeded", {"type": "charge.expired"}, "authorization_expired"),
         ("charge_succeeded", {"type": "charge.invented"}, "no_meaning_here"),
         ("charge_succeeded", {"type": "payment_intent.succeeded"}, "told_by_charge_events"),
         ("charge_succeeded", {"type": "plan.created"}, "no_meaning_here"),

@@ -1,4 +1,4 @@
-"""I6, I14, I15: invariants of nouns that have no tables yet. A table that appears is a break."""
+"""I6, I14: invariants of nouns that have no tables yet. A table that appears is a break."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ TABLES = {
         ("reconciliation_settlementbatch", "settlement batches"),
         ("reconciliation_bankstatement", "bank statements"),
     ),
-    "I15": (("ledger_export", "ERP exports"),),
 }
 
 
@@ -22,11 +21,6 @@ def refunds_capped(moment: Moment) -> Finding:
 def files_once(moment: Moment) -> Finding:
     """I14: each imported file yields its lines once; a partial import is never visible."""
     return _absent("I14")
-
-
-def exported_once(moment: Moment) -> Finding:
-    """I15: the export's total is the ledger's; each entry is exported once."""
-    return _absent("I15")
 
 
 def _absent(key: str) -> Finding:

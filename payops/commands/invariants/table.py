@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from payops.commands.invariants import absent, inbox, journal, money, people, trail
+from payops.commands.invariants import absent, exports, inbox, journal, money, people, trail
 from payops.commands.invariants.base import Finding, Moment
 
 
@@ -33,9 +33,9 @@ INVARIANTS = (
     Invariant("I12", "nothing dated into a locked period", journal.locked_stays),
     Invariant("I13", "a passed gate precedes every release", money.gated),
     Invariant("I14", "an imported file yields its lines once", absent.files_once),
-    Invariant("I15", "the export total is the ledger total", absent.exported_once),
+    Invariant("I15", "the export total is the ledger total", exports.exported_once),
     Invariant("I16", "advice never causes an execution", people.advice_apart),
-    Invariant("I17", "the trial balance is nil", journal.trial_balance),
+    Invariant("I17", "the trial balance is nil; totals are their lines", journal.trial_balance),
     Invariant("I18", "no transition outside the table", trail.transitions_published),
 )
 KEYS = tuple(invariant.key for invariant in INVARIANTS)

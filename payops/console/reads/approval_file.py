@@ -14,24 +14,35 @@ from approvals import selectors
 from approvals.eligibility import Eligibility, Standing
 from approvals.models import ApprovalDecision, ApprovalRequest, PolicyVersion
 from approvals.policies import KIND_LABELS, Policy, parse, policy_of
+from approvals.policies import PREFIX as POLICY_PREFIX
 from approvals.tiers import band_words, seat_words
 from payops.console import wording
 from payops.console.formats import Fact, address_of
+from payops.console.reads.books import facts_of as book_facts
 from payops.console.reads.case_file import Document, documents_of
+from payops.console.reads.erp_mapping import MappingChange
+from payops.console.reads.erp_mapping import proposed as proposed_mapping
 from payops.console.reads.lane_table import LaneChange, proposed
+from payops.console.reads.manual_journals import facts_of_asked
 from payops.console.reads.named_events import NamedEvents, named_events
+from payops.console.reads.periods import facts_of_late
 from payops.console.reads.previews import Preview, preview_of
+from payops.console.reads.rates import AskedRate
+from payops.console.reads.rates import asked as asked_rates
 from payops.console.templatetags.payops_tags import money_text
 from payops.core.ids import parse as parse_id
 from payops.core.models import Person
 from payops.core.money import Money
 from payops.core.roles import LABELS, Role
+from payops.flows import book_settings, late_postings, manual_journal
 from payops.flows.lane_policy import TABLE as LANES
 from payops.flows.resolutions import RESOLUTIONS
 from payops.payments.models import Beneficiary
 
 # Shown in another way: sealed content by its hash, amounts as money, events as a table.
-HIDDEN_FACTS = frozenset({"sealed", "rules", "key_hash", "amount_minor", "currency", "event_ids"})
+HIDDEN_FACTS = frozenset(
+    {"sealed", "rules", "key_hash", "amount_minor", "currency", "event_ids", "rates"}
+)
 FACT_LABELS = {
     "merchant_ref": "Our reference",
     "bank_hash": "Bank details (keyed hash)",
@@ -65,9 +76,27 @@ FACT_LABELS = {
     "hint": "Secret, last characters",
     "value_hash": "Secret (keyed hash)",
     "secret": "Secret id",
+    "period": "Period",
+    "code": "Month",
+    "starts_on": "First day",
+    "ends_on": "Last day",
+    "pack": "Reference pack",
+    "pack_title": "Pack",
+    "file": "File",
+    "file_sha256": "File (SHA-256)",
+    "rows_compared": "Lines compared",
+    "differences_count": "Differences",
+    "differences_explained": "Explained by others",
+    "differences_unexplained": "Not explained",
+    "rows_hash": "Hash of the lines",
+    "differences_hash": "Hash of the differences",
 }
 FACTS_ORDER = (
     "warning",
+    "period",
+    "code",
+    "starts_on",
+    "ends_on",
     "provider_account",
     "mode_before",
     "allowlist_mode",
@@ -93,12 +122,20 @@ FACTS_ORDER = (
     "template",
     "template_variant",
     "runbook",
+    "pack_title",
+    "pack",
+    "file",
+    "compared_at",
+    "rows_compared",
+    "differences_count",
+    "differences_explained",
+    "differences_unexplained",
 )
 # What the hash covers too, but nobody decides by.
 TECHNICAL_FACTS = frozenset(
     {"beneficiary", "bank_hash", "bank_hash_before", "content_hash", "person_id", "funding"}
     | {"source", "template", "template_variant", "template_version", "runbook", "version"}
-    | {"secret", "value_hash"}
+    | {"secret", "value_hash", "rows_hash", "differences_hash", "file_sha256"}
 )
 WORDED_FACTS = frozenset({"funding", "source", "template_variant"})
 ASKED_THROUGH = {
@@ -161,7 +198,9 @@ class ApprovalFile:
     hours_before: int | None
     hours: int | None
     lanes: LaneChange | None
+    mapping: MappingChange | None
     events: NamedEvents | None
+    rates: list[AskedRate]
     subject_href: str
     turn: str
     asked_through: str
@@ -217,7 +256,9 @@ def approval_file(request: ApprovalRequest, person: Person, now: datetime) -> Ap
         hours_before=before,
         hours=request.facts.get("rules", {}).get("expires_hours") if before else None,
         lanes=proposed(request, now) if _is_about_lanes(request) else None,
+        mapping=proposed_mapping(request) if request.kind == "policy_change" else None,
         events=named_events(request.book, request.facts.get("event_ids", ())),
+        rates=asked_rates(request),
         subject_href=address_of(request.subject_id),
         turn=turn_words(at, now),
         asked_through=ASKED_THROUGH.get(request.requested_channel, request.requested_channel),
@@ -262,6 +303,12 @@ def may_undo(at: Standing, person_id: UUID) -> bool:
 
 def facts_of_request(request: ApprovalRequest) -> list[Fact]:
     """The facts people decide by, whom it concerns first; `technical_facts` has the others."""
+    if request.kind == manual_journal.KIND:
+        return facts_of_asked(request)
+    if request.kind == book_settings.KIND:
+        return book_facts(request.facts, request.book.reporting_currency)
+    if request.kind == late_postings.KIND:
+        return facts_of_late(request)
     shown = []
     if request.amount_minor is not None:
         shown.append(Fact("Amount", request.amount_minor, "money", currency=request.currency))
@@ -367,7 +414,8 @@ def _is_about_lanes(request: ApprovalRequest) -> bool:
 
 def _policy_changes(request: ApprovalRequest, now: datetime) -> tuple[int | None, list[TierChange]]:
     """The proposed table beside the one that is active (or was, once decided)."""
-    if request.kind != "policy_change" or _is_about_lanes(request):
+    approves = str(request.facts.get("policy", "")).startswith(POLICY_PREFIX)
+    if request.kind != "policy_change" or not approves:
         return None, []
     older = PolicyVersion.objects.filter(
         book=request.book, name=request.facts["policy"], active_from__lte=request.created_at

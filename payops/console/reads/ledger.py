@@ -1,35 +1,28 @@
-"""What the ledger screens show: balances, the journal by its filters, one entry, the matrix."""
+"""What the ledger screens show: balances, the journal by its filters, one entry."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import F, Prefetch, Q, QuerySet
+from django.db.models.functions import TruncDate
 
-from ledger.accounts import BY_CODE, PARTY_WORDS
+from ledger import manual
 from ledger.facts import REF_NAMES
-from ledger.matrix import MATRIX, MATRIX_VERSION
-from ledger.matrix_row import MatrixRow, Pair
-from ledger.models import Account, JournalEntry, JournalLine
-from ledger.selectors import TrialRow, trial_balance
+from ledger.matrix import MATRIX
+from ledger.models import Account, AccountingPeriod, JournalEntry, JournalLine
+from ledger.rows.corrections import REVERSAL
 from payops.console.exports import Columns
-from payops.console.filters import Control, Filters, choices
+from payops.console.filters import Control, Filters, amount_within, choices
 from payops.console.formats import Fact, facts_of, id_fact
 from payops.console.reads.payouts import key_of
-from payops.core.models import Book
+from payops.core import clock
+from payops.core.models import ApiKey, AuditEvent, Book
 from payops.core.money import Money
 
-KINDS = {
-    "asset": "Assets",
-    "liability": "Liabilities",
-    "equity": "Equity",
-    "revenue": "Revenue",
-    "expense": "Expenses",
-    "memo": "Memo",
-}
+PERIODS_MAX = 60
 CSV: Columns = (
     ("entry", "entry.public_id"),
     ("posting_on", "entry.posting_on"),
@@ -53,6 +46,9 @@ CSV: Columns = (
 REF_LABELS = {
     "payment_id": "Payment",
     "payout_id": "Payout",
+    "refund_id": "Refund",
+    "dispute_id": "Dispute",
+    "bank_line_id": "Bank line",
     "provider_transaction_id": "Provider's transaction",
     "psp_reference": "Provider's reference",
     "merchant_reference": "Merchant reference",
@@ -61,112 +57,37 @@ REF_LABELS = {
     "provider_event_id": "Provider's event id",
     "case_id": "Case",
     "approval_id": "Approval",
-    "api_request_id": "Provider's request id",
+    "api_request_id": "Request id",
     "request_idempotency_key": "Request's idempotency key",
     "trace_id": "Trace",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AccountRow:
-    """One account and currency: its balance over all parties, and each party's."""
-
-    code: str
-    name: str
-    currency: str
-    debit_minor: int
-    credit_minor: int
-    reporting_minor: int
-    parties: tuple[TrialRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class KindRows:
-    """Accounts of one kind."""
-
-    label: str
-    rows: tuple[AccountRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TrialBalance:
-    """`off` lists what does not sum to nil; it is empty while the ledger is sound (I17)."""
-
-    kinds: tuple[KindRows, ...]
-    totals: tuple[AccountRow, ...]
-    off: tuple[Money, ...]
-
-    @property
-    def empty(self) -> bool:
-        return not self.kinds
-
-
-def trial(book: Book, as_of: date | None) -> TrialBalance:
-    found = trial_balance(book=book, as_of=as_of)
-    kinds = []
-    for kind, label in KINDS.items():
-        of_kind = [row for row in found if row.kind == kind]
-        grouped = groupby(sorted(of_kind, key=_place), key=_place)
-        accounts = tuple(_account_row(list(rows)) for _, rows in grouped)
-        if accounts:
-            kinds.append(KindRows(label, accounts))
-    totals = _totals([row for group in kinds for row in group.rows])
-    off = [
-        Money(t.debit_minor - t.credit_minor, t.currency)
-        for t in totals
-        if t.debit_minor != t.credit_minor
-    ]
-    reporting = sum(row.reporting_minor for row in found)
-    if reporting:
-        off.append(Money(reporting, book.reporting_currency))
-    return TrialBalance(tuple(kinds), totals, tuple(off))
-
-
-def _place(row: TrialRow) -> tuple[str, str]:
-    return row.account, row.currency
-
-
-def _account_row(rows: list[TrialRow]) -> AccountRow:
-    balance = sum(row.balance_minor for row in rows)
-    first = rows[0]
-    return AccountRow(
-        code=first.account,
-        name=first.name,
-        currency=first.currency,
-        debit_minor=max(balance, 0),
-        credit_minor=max(-balance, 0),
-        reporting_minor=sum(row.reporting_minor for row in rows),
-        parties=tuple(row for row in rows if row.party and row.balance_minor),
-    )
-
-
-def _totals(rows: list[AccountRow]) -> tuple[AccountRow, ...]:
-    return tuple(
-        AccountRow(
-            code="",
-            name="Total",
-            currency=currency,
-            debit_minor=sum(row.debit_minor for row in rows if row.currency == currency),
-            credit_minor=sum(row.credit_minor for row in rows if row.currency == currency),
-            reporting_minor=sum(row.reporting_minor for row in rows if row.currency == currency),
-            parties=(),
-        )
-        for currency in sorted({row.currency for row in rows})
-    )
-
-
 # ---- journal -------------------------------------------------------------------------------
+
+
+SORTS = {"reversal": "Reversals", "reversed": "Taken back", "late": "Late"}
+SOURCES = {"hand": "People, approved", "api": "Internal systems", "product": "PayOps"}
+BY_HAND = (*manual.CLASS_BY_KEY, REVERSAL)
 
 
 def controls(book: Book) -> list[Control]:
     accounts = Account.objects.filter(book=book).order_by("code").values_list("code", "name")
     classes = [(name, name) for name in MATRIX]
+    months = AccountingPeriod.objects.filter(book=book).order_by("-starts_on")
+    codes = [(code, code) for code in months.values_list("code", flat=True)[:PERIODS_MAX]]
     return [
+        Control("period", "Period", "select", choices(codes)),
         Control("account", "Account", "select", choices([(c, f"{c} {n}") for c, n in accounts])),
         Control("event_class", "Event class", "select", choices(classes)),
         Control("party", "Party", placeholder="Seller or account"),
         Control("from", "From", "date"),
         Control("to", "To", "date"),
+        Control("currency", "Currency", placeholder="EUR"),
+        Control("min", "Line amount from", "amount", placeholder="0.00"),
+        Control("max", "Line amount to", "amount"),
+        Control("sort", "Which", "select", choices(list(SORTS.items()))),
+        Control("made", "Made by", "select", choices(list(SOURCES.items()))),
         Control("q", "Reference", placeholder="Any id, whole"),
     ]
 
@@ -179,16 +100,45 @@ def listed(book: Book, wanted: Filters) -> QuerySet[JournalEntry]:
         by_line &= Q(account__code=wanted["account"])
     if wanted["party"]:
         by_line &= Q(party=wanted["party"])
+    if wanted["currency"]:
+        by_line &= Q(currency=wanted["currency"].upper())
+    least, most = wanted.amount("min"), wanted.amount("max")
+    if least is not None or most is not None:
+        by_line &= Q(amount_minor__gt=0) & amount_within("amount_minor", least, most)
     if by_line:
         found = JournalLine.objects.filter(by_line, book=book)
         rows = rows.filter(pk__in=found.values("entry_id"))
     if wanted["event_class"]:
         rows = rows.filter(event_class=wanted["event_class"])
+    if wanted["period"]:
+        rows = rows.filter(period__code=wanted["period"])
+    if wanted["sort"]:
+        rows = _sorted_out(rows, book, wanted["sort"])
+    if wanted["made"]:
+        rows = rows.filter(_made_by(book, wanted["made"]))
     if wanted.day("from"):
         rows = rows.filter(posting_on__gte=wanted.day("from"))
     if wanted.day("to"):
         rows = rows.filter(posting_on__lte=wanted.day("to"))
     return rows.filter(_named(wanted["q"])) if wanted["q"] else rows
+
+
+def _sorted_out(rows: QuerySet[JournalEntry], book: Book, sort: str) -> QuerySet[JournalEntry]:
+    if sort == "reversal":
+        return rows.filter(reverses__isnull=False)
+    if sort == "reversed":
+        return rows.filter(reversed_by__isnull=False)
+    happened = TruncDate("occurred_at", tzinfo=clock.zone(book.time_zone))
+    return rows.annotate(happened_on=happened).filter(posting_on__gt=F("happened_on"))
+
+
+def _made_by(book: Book, source: str) -> Q:
+    """Hand-made entries name the approval of their journal; systems post under their own name."""
+    by_hand = Q(event_class__in=BY_HAND) & ~Q(approval_id="")
+    if source == "hand":
+        return by_hand
+    systems = Q(posted_by__in=ApiKey.objects.filter(book=book).values("system"))
+    return systems if source == "api" else ~systems & ~by_hand
 
 
 def _named(text: str) -> Q:
@@ -223,7 +173,11 @@ class LineRow:
 
 @dataclass(frozen=True, slots=True)
 class EntryPage:
-    """One entry with its lines, every trace key, and both ends of a reversal."""
+    """One entry with its lines, every trace key, and both ends of a reversal.
+
+    `rates` are those its foreign amounts were converted at; `why_not` is why no person takes it
+    back, "" when one may ask for it.
+    """
 
     entry: JournalEntry
     lines: list[LineRow]
@@ -231,6 +185,10 @@ class EntryPage:
     keys: list[Fact]
     facts: list[Fact]
     title: str
+    happened_on: date
+    late: bool
+    rates: list[Fact]
+    why_not: str
 
 
 def entry_query() -> QuerySet[JournalEntry]:
@@ -241,6 +199,7 @@ def entry_query() -> QuerySet[JournalEntry]:
 
 def entry_page(entry: JournalEntry) -> EntryPage:
     row = MATRIX.get(entry.event_class)
+    happened_on = clock.business_day(entry.occurred_at, time_zone=entry.book.time_zone)
     return EntryPage(
         entry=entry,
         lines=[_line_row(entry, line) for line in entry.lines.all()],
@@ -254,13 +213,36 @@ def entry_page(entry: JournalEntry) -> EntryPage:
             id_fact("Entry", entry.public_id),
             Fact("Posting key", entry.idempotency_key, "id"),
             Fact("Fingerprint", entry.fingerprint, "id"),
-            Fact("Matrix version", entry.matrix_version),
+            Fact(
+                "Matrix version",
+                entry.matrix_version,
+                "link",
+                f"/ledger/matrix/?q={entry.event_class}",
+            ),
             Fact("Template", entry.template),
             Fact("Posted by", entry.posted_by),
             Fact("Recorded", entry.created_at, "when"),
         ),
         title=row.title if row else entry.event_class,
+        happened_on=happened_on,
+        late=entry.posting_on > happened_on,
+        rates=_rates(entry),
+        why_not=why_not_reversed(entry),
     )
+
+
+def why_not_reversed(entry: JournalEntry) -> str:
+    """Why no person may ask that it is taken back; "" when one may (LJ-8)."""
+    if getattr(entry, "reversed_by", None) is not None:
+        return "it was taken back already; an entry is taken back once"
+    return manual.why_not_reversed(entry.event_class)
+
+
+def _rates(entry: JournalEntry) -> list[Fact]:
+    """The audit row of the posting keeps every rate it used, with source and time (LJ-10)."""
+    told = AuditEvent.objects.filter(subject_id=entry.public_id, action="ledger.posted").first()
+    rates = told.evidence.get("rates", {}) if told is not None else {}
+    return [Fact(f"From {currency}", words) for currency, words in sorted(rates.items())]
 
 
 def _line_row(entry: JournalEntry, line: JournalLine) -> LineRow:
@@ -268,83 +250,3 @@ def _line_row(entry: JournalEntry, line: JournalLine) -> LineRow:
     if line.amount_minor > 0:
         return LineRow(entry, line, amount, None)
     return LineRow(entry, line, None, amount)
-
-
-# ---- matrix --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One line of the matrix in words: which account, which measure, kept per whom."""
-
-    account: str
-    name: str
-    measure: str
-    party: str
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One way an event is posted."""
-
-    words: str
-    debits: tuple[Side, ...]
-    credits: tuple[Side, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ClassRow:
-    """One event class with every column of the matrix."""
-
-    row: MatrixRow
-    variants: tuple[Variant, ...]
-    facts: list[Fact]
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixPage:
-    """The whole matrix as it is applied now."""
-
-    version: int
-    classes: tuple[ClassRow, ...]
-
-
-def matrix_page() -> MatrixPage:
-    return MatrixPage(MATRIX_VERSION, tuple(_class_row(row) for row in MATRIX.values()))
-
-
-def _class_row(row: MatrixRow) -> ClassRow:
-    variants = tuple(
-        Variant(
-            words=row.variant_words.get(name, name),
-            debits=tuple(_side(pair) for pair in pairs if pair.side == "debit"),
-            credits=tuple(_side(pair) for pair in pairs if pair.side == "credit"),
-        )
-        for name, pairs in row.variants.items()
-    )
-    before = "; ".join(before.words for before in row.follows)
-    return ClassRow(
-        row,
-        variants,
-        facts_of(
-            Fact("Comes after", row.predecessor),
-            Fact("Must be posted before", before),
-            Fact("References", ", ".join(row.references)),
-            Fact("Checkpoint", row.checkpoint),
-            Fact("Window", row.window),
-            Fact("Matched by", row.match_anchor),
-            Fact("Exception", row.exception_rule),
-            Fact("Balance sheet", row.balance_sheet),
-            Fact("Income statement", row.income_statement),
-            Fact("Cash flow", row.cash_flow),
-            Fact("Cash flow tag", row.cash_flow_tag),
-            Fact("Reversal", row.reversal_rule),
-            Fact("Posted by", row.posted_by),
-        ),
-    )
-
-
-def _side(pair: Pair) -> Side:
-    account = BY_CODE[pair.account]
-    party = PARTY_WORDS.get(account.party_kind, account.party_kind)
-    return Side(account.code, account.name, pair.measure.replace("_", " "), party)

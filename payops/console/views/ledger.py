@@ -1,4 +1,4 @@
-"""The ledger: trial balance, journal, one entry, the journal matrix."""
+"""The ledger: journal, one entry, the journal matrix."""
 
 from __future__ import annotations
 
@@ -8,18 +8,11 @@ from django.views.decorators.http import require_GET
 
 from payops.console import exports, filters, paging
 from payops.console.access import record_or_404, requires
-from payops.console.filters import Control
+from payops.console.reads import erp_exports
 from payops.console.reads import ledger as reads
+from payops.console.reads import matrix as matrix_reads
 from payops.console.reads.related import entry_row
 from payops.core.roles import Act
-
-
-@require_GET
-@requires(Act.VIEW_BOOKS)
-def accounts(request: HttpRequest) -> HttpResponse:
-    wanted = filters.read(request.GET, [Control("as_of", "Up to and including", "date")])
-    shown = {"filters": wanted, "trial": reads.trial(request.book, wanted.day("as_of"))}
-    return render(request, "console/ledger.html", shown)
 
 
 @require_GET
@@ -43,10 +36,13 @@ def journal(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
 @requires(Act.VIEW_BOOKS)
 def entry(request: HttpRequest, public_id: str) -> HttpResponse:
     found = record_or_404(reads.entry_query(), public_id, book=request.book)
-    return render(request, "console/entry.html", {"page": reads.entry_page(found)})
+    shown = {"page": reads.entry_page(found), "exports": erp_exports.exports_of(found)}
+    return render(request, "console/entry.html", shown)
 
 
 @require_GET
 @requires(Act.VIEW_BOOKS)
 def matrix(request: HttpRequest) -> HttpResponse:
-    return render(request, "console/matrix.html", {"page": reads.matrix_page()})
+    wanted = filters.read(request.GET, matrix_reads.controls())
+    shown = {"filters": wanted, "page": matrix_reads.page(request.book, wanted)}
+    return render(request, "console/matrix.html", shown)

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('core', '0006_books_and_rates'),
+        ("core", "0006_books_and_rates"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='message',
-            name='turn',
-            field=models.CharField(blank=True, db_default='', default='', max_length=40),
+            model_name="message",
+            name="turn",
+            field=models.CharField(blank=True, db_default="", default="", max_length=40),
         ),
     ]

@@ -226,7 +226,7 @@ def _api_key(book: Book, api_key: str) -> bool:
         book=book,
         system=SYSTEM,
         key_hash=hashlib.sha256(api_key.encode()).hexdigest(),
-        acts=[Act.REQUEST_PAYOUT.value, Act.VIEW_BOOKS.value],
+        acts=[Act.REQUEST_PAYOUT.value, Act.VIEW_BOOKS.value, Act.POST_ENTRY.value],
     )
     return True
 

@@ -44,6 +44,7 @@ _WITHDRAWN = Meaning(kind="dispute.funds_withdrawn", lane="high", moves=True)
 _WON = Meaning(kind="dispute.won", lane="high")
 _LOST = Meaning(kind="dispute.lost", lane="high")
 _CANCELED = Meaning(reason="authorization_canceled", about="its_payment")
+_VOIDED = Meaning(kind="payment.canceled", about="its_payment")
 _DEPRECATED = Meaning(reason="deprecated_payout_api", lane="bulk")
 _DETAILS = Meaning(reason="bank_details_changed", lane="bulk")
 _REVIEW = Meaning(reason="review_decided", lane="bulk")
@@ -52,11 +53,11 @@ _ORDER = Meaning(reason="told_by_payment_events", lane="bulk")
 EVENT_CODES: Mapping[str, Meaning] = {
     AUTHORISATION: Meaning(kind="payment.authorized", otherwise="payment.failed"),
     "AUTHORISATION_ADJUSTMENT": Meaning(reason="authorization_adjusted", about="its_payment"),
-    "CANCELLATION": _CANCELED,
-    "TECHNICAL_CANCEL": _CANCELED,
+    "CANCELLATION": _VOIDED,
+    "TECHNICAL_CANCEL": _VOIDED,
     # Which of the two it was stands in a field that is not signed.
     CANCEL_OR_REFUND: _CANCELED,
-    "EXPIRE": Meaning(reason="authorization_expired", about="its_payment"),
+    "EXPIRE": Meaning(kind="payment.expired", about="its_payment"),
     "CAPTURE": Meaning(
         kind="payment.captured", otherwise="payment.failed", about="its_payment", moves=True
     ),

@@ -54,7 +54,6 @@ TOLD_ELSEWHERE = {
     "payment_intent.payment_failed": "told_by_charge_events",
     "invoice.payment_succeeded": "told_by_invoice_paid",
     "charge.pending": "payment_pending",
-    "charge.expired": "authorization_expired",
     "charge.updated": "no_money_moved",
 }
 
@@ -182,6 +181,8 @@ def _classify_charge(event: Event, event_type: str, subject: Subject) -> Classif
         return "refund.observed", ""
     if event_type == "charge.failed":
         return "payment.failed", ""
+    if event_type == "charge.expired":
+        return "payment.expired", ""
     if event_type not in ("charge.succeeded", "charge.captured"):
         return "ignored", "no_meaning_here"
     if subject.get("status") not in (None, "succeeded"):

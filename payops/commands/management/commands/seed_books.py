@@ -7,6 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from payops.devstack.seed.books import seed_books
+from payops.devstack.seed.exports import seed_export
+from payops.devstack.seed.journals import seed_journals
+from payops.devstack.seed.parity import seed_parity
 
 
 class Command(BaseCommand):
@@ -14,3 +17,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         seed_books(self.stdout.write)
+        seed_journals(self.stdout.write)
+        seed_parity(self.stdout.write)
+        seed_export(self.stdout.write)
