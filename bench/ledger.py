@@ -152,7 +152,8 @@ def figures(servers: b.Servers, plan: Plan, peers: set[str]) -> dict[str, b.Metr
         at_peers = int(size) == 2 * plan.peer_legs and hordak is not None
         right = told["correct"] and (not at_peers or bool(hordak and hordak["correct"]))
         peer = hordak if at_peers and hordak else {"balance_ms": None, "trial_ms": None}
-        words = f"{told['legs']:,} legs; a plain SUM of all lines {told['sum_ms']:,.0f} ms"
+        words = f"{told['legs']:,} legs, {told['tail']:,} lines unfolded"
+        words += f"; a plain SUM of all lines {told['sum_ms']:,.0f} ms"
         metrics[f"balance_{size}_lines_ms"] = b.Metric(
             told["balance_ms"], "ms", peer["balance_ms"], 2.0, right, words
         )

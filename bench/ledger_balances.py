@@ -33,6 +33,7 @@ READS = 9
 CHUNK = 100_000
 TAIL = 500
 DAYS = 330
+FOLDS_WITHIN_S = 120
 HOT, CURRENCY = "1100", "EUR"
 # Debit, credit, how many of ten entries: every entry touches 1100, so it has half of the lines.
 PAIRS = (("1100", "2000", 7), ("5000", "1100", 2), ("1000", "1100", 1))
@@ -95,6 +96,7 @@ def grow(*sizes: int) -> dict[str, Any]:
         ]
         told[str(size)] = {
             "legs": seen.lines,
+            "tail": _unfolded(book),
             "balance_ms": _median_ms(
                 lambda: balances.balance(book=book, account=HOT, currency=CURRENCY)
             ),
@@ -159,12 +161,25 @@ def _fill(book: Book, since: int, until: int, first: date, days: int, offset: in
 
 
 def _fold(book: Book) -> None:
-    more = True
-    while more:
+    """Until no line is left: one that a transaction still open holds back is waited for."""
+    deadline = time.monotonic() + FOLDS_WITHIN_S
+    while _unfolded(book):
+        assert time.monotonic() < deadline, "an open transaction holds the fold back"
         with transaction.atomic(durable=True):
             folded = folding.fold(book=book, now=clock.utc_now())
         assert folded is not None, "nobody else folds this book"
-        more = folded.more
+        if not folded.lines:
+            time.sleep(0.1)
+
+
+def _unfolded(book: Book) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM ledger_journalline WHERE book_id = %(book)s AND xid >= coalesce("
+            "(SELECT cut FROM ledger_balancecut WHERE book_id = %(book)s), '0'::xid8)",
+            {"book": book.pk},
+        )
+        return int(cursor.fetchone()[0])
 
 
 def _settle() -> None:

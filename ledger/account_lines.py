@@ -128,8 +128,8 @@ PARTY_DAYS = f"""
       AND t.party = %(party)s AND t.grain = 'day' AND t.starts_on %(beyond)s %(place_on)s) AS d
   WHERE d.passed <= %(limit)s
   UNION SELECT %(place_on)s::date
-  UNION SELECT l.posting_on FROM ledger_journalline l, account a
-    WHERE {TAIL} AND l.account_id = a.id AND l.currency = %(currency)s AND l.party = %(party)s)"""
+  UNION SELECT l.posting_on FROM {TAIL}, account a
+    WHERE l.account_id = a.id AND l.currency = %(currency)s AND l.party = %(party)s)"""
 # The totals up to the day before the page, the tail before that day, and that day up to the page.
 BEFORE = f"""
  SELECT sum(t.debit_minor - t.credit_minor) AS amount,
@@ -146,8 +146,8 @@ BEFORE = f"""
    AND t.starts_on < s.posting_on
  UNION ALL
  SELECT sum(l.amount_minor), sum(l.reporting_minor)
- FROM ledger_journalline l, account a, start s
- WHERE {TAIL} AND l.account_id = a.id AND l.currency = %(currency)s %(of_line)s
+ FROM {TAIL}, account a, start s
+ WHERE l.account_id = a.id AND l.currency = %(currency)s %(of_line)s
    AND l.posting_on < s.posting_on
  UNION ALL
  SELECT sum(l.amount_minor), sum(l.reporting_minor)

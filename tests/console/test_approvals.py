@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from approvals.models import ApprovalDecision, ApprovalRequest
 from payops.cases.models import Case
-from payops.console.reads.approval_file import facts_of_request, technical_facts
+from payops.console.reads.approval_facts import facts_of_request, technical_facts
 from payops.core import clock
 from payops.core.models import AuditEvent, Evidence
 from payops.flows import case_work
