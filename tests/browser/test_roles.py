@@ -23,7 +23,9 @@ HARMLESS = {"/sign-out/", "/trace/pack/", "/views/save/"}
 TO_ACT = {"case-propose", "payout-new", "payout-act", "hold-release", "beneficiary-act"}
 TO_ACT |= {"bank-change", "discard", "raw-body", "access-propose", "role-revoke", "policy-propose"}
 TO_ACT |= {"account-list", "account-name", "account-mode", "account-settings", "lanes-propose"}
-TO_ACT |= {"account-rotate", "account-retire"}
+TO_ACT |= {"account-rotate", "account-retire", "manual-journal-new", "entry-reverse"}
+TO_ACT |= {"parity-bring", "parity-ask", "rates-bring", "period-act", "book-change"}
+TO_ACT |= {"erp-export-new", "erp-mapping-change"}
 
 
 def test_auditor_reads_every_screen_and_finds_no_button_that_acts(

@@ -128,6 +128,8 @@ def test_every_kind_the_table_names_is_canonical_and_every_posting_handler_is_in
     acted_on = {kind for kind in KINDS if kind.startswith(verification.ACTED_ON)}
     assert acted_on - verification.MOVES_MONEY == {
         "payment.authorized",
+        "payment.canceled",
+        "payment.expired",
         "payment.failed",
         "payout.initiated",
         "payout.in_transit",

@@ -428,7 +428,6 @@ def test_i13_names_a_gate_that_passed_on_an_unknown(story: Story) -> None:
     [
         ("I6", "payments_refund"),
         ("I14", "reconciliation_settlementbatch"),
-        ("I15", "ledger_export"),
     ],
 )
 def test_a_noun_that_appears_without_its_check_is_a_break(key: str, table: str) -> None:
