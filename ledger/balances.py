@@ -33,7 +33,7 @@ CUT = f"coalesce((SELECT cut FROM ledger_balancecut WHERE book_id = %(book)s), '
 # By their transactions first, whatever else narrows them: the tail is short, an account may not be.
 TAIL = (
     f"(SELECT * FROM ledger_journalline WHERE xid >= {CUT} AND xid <= '{LAST_XID}'::xid8"
-    " AND book_id = %(book)s OFFSET 0) l"
+    " OFFSET 0) l"
 )
 FIGURES = "debit_minor, credit_minor, reporting_debit_minor, reporting_credit_minor, lines"
 LINE_FIGURES = (
@@ -142,7 +142,8 @@ class Scope:
             for n in range(len(pieces(self.from_on, self.to_on)))
         ]
         parts.append(
-            f"SELECT {columns}, {LINE_FIGURES} FROM {TAIL} WHERE true{self.days()}{self.narrowed()}"
+            f"SELECT {columns}, {LINE_FIGURES} FROM {TAIL}"
+            f" WHERE l.book_id = %(book)s{self.days()}{self.narrowed()}"
         )
         return " UNION ALL ".join(parts)
 

@@ -116,7 +116,7 @@ def nothing_open() -> None:
 
 def tail(book: Book) -> int:
     """How many lines are not folded yet."""
-    return _ask(f"SELECT count(*) FROM {balances.TAIL}", book)[0][0]
+    return _ask(f"SELECT count(*) FROM {balances.TAIL} WHERE l.book_id = %(book)s", book)[0][0]
 
 
 def off(book: Book, *, as_of: date | None = None, from_on: date | None = None) -> list[str]:
