@@ -28,6 +28,8 @@ from payops.flows import manual_posting
 from tests.builders import capture, decide, drain
 from tests.guards.approval_attacks import refused, run
 from tests.journals import ACCRUAL, approval, ask, ask_reversal, grant, meridian, posted, today
+from tests.ledger.euros import Story
+from tests.ledger.scene import Scene, make_book, public_id
 from tests.people import login
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -230,12 +232,43 @@ def test_a_reversal_that_names_a_request_needs_that_request() -> None:
     assert grant(asked).state == "POSTED"
 
 
-def test_what_the_product_takes_back_by_itself_needs_no_request() -> None:
+def test_an_entry_of_the_product_is_not_taken_back_without_a_request() -> None:
+    """D5: through the shell as well; only what has a rule of its own goes back by itself."""
     capture(100_000, fee_minor=300)
-    charged = JournalEntry.objects.get(event_class="fee.charged")
+    before = JournalEntry.objects.count()
+
+    for entry in JournalEntry.objects.all():
+        with refused("is posted only as its granted manual journal describes it"):
+            with transaction.atomic():
+                reverse(entry, reason="told twice", actor=ATTACKER, now=clock.utc_now())
+
+    assert JournalEntry.objects.count() == before == 2
+
+
+def test_a_revaluation_is_not_taken_back_without_the_run_that_says_so() -> None:
+    """LJ-10: one entry of a run alone, or all of them without a run."""
+    story = Story()
+    story.receive()
+    story.revalue()
+    entry = JournalEntry.objects.get(book=story.book, event_class="fx.revalued")
+
+    with refused("a revaluation is taken back by a run"), transaction.atomic():
+        reverse(entry, reason="wrong", actor=ATTACKER, now=clock.utc_now())
+
+    assert JournalEntry.objects.filter(book=story.book, reverses=entry).count() == 0
+
+
+def test_an_accrual_goes_back_on_day_one_by_its_own_rule() -> None:
+    scene = Scene(make_book())
+    accrued = scene.post(scene.posting("fee.accrued", public_id("pa"), fee=300))[0]
 
     with transaction.atomic():
-        done = reverse(charged, reason="told twice", actor=ATTACKER, now=clock.utc_now())
+        done = reverse(
+            JournalEntry.get(accrued.entry_public_id),
+            reason="day one",
+            actor=ATTACKER,
+            now=clock.utc_now(),
+        )
 
     assert JournalEntry.get(done.entry_public_id).event_class == REVERSAL
 

@@ -23,6 +23,8 @@ from tests.rates import known_rate
 NOW = datetime(2026, 3, 18, 10, 0, tzinfo=UTC)
 LEDGER = service("ledger-tests")
 PSP = "stripe/demo"
+# The provider took a capture back: a reversal that needs nobody's request.
+CAPTURE_FAILED = "payment.capture_failed"
 OTHER_PSP = "adyen/demo"
 BANK = "main-account"
 

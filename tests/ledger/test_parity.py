@@ -11,7 +11,7 @@ from ledger.models import AccountingPeriod, JournalEntry
 from ledger.parity_parts import Difference, PackMisfit
 from ledger.posting import reverse
 from payops.formats.reference_pack import PackRow
-from tests.ledger.scene import LEDGER, NOW, Scene, capture, make_book, public_id
+from tests.ledger.scene import CAPTURE_FAILED, LEDGER, NOW, Scene, capture, make_book, public_id
 
 pytestmark = pytest.mark.django_db
 APRIL = datetime(2026, 4, 2, 10, 0, tzinfo=UTC)
@@ -194,13 +194,13 @@ def test_an_entry_that_should_lie_in_april_but_lies_in_march(scene: Scene) -> No
 def test_reversals_are_checked_both_ways(scene: Scene) -> None:
     """RP-3: expected reversed and stands; expected to stand and was reversed."""
     first, second = JournalEntry.objects.filter(book=scene.book).order_by("id")
-    reverse(first, reason="wrong", actor=LEDGER, now=NOW)
+    reverse(first, reason="wrong", actor=LEDGER, now=NOW, event_class=CAPTURE_FAILED)
 
     found = compared(
         scene, *FULL_TRIAL, entry(5, first.public_id, reversals=0),
         entry(6, second.public_id, reversals=1),
         PackRow(7, "entries", event_class="payment.captured", count=2, reversals=0),
-        PackRow(8, "entries", event_class="entry.reversed", count=1),
+        PackRow(8, "entries", event_class=CAPTURE_FAILED, count=1),
     )  # fmt: skip
 
     assert [(d.kind, d.row) for d in found[:3]] == [

@@ -16,6 +16,7 @@ from ledger.posting import Outcome, reverse
 from payops.core import state
 from payops.core.models import AuditEvent, Book
 from tests.ledger.scene import (
+    CAPTURE_FAILED,
     LEDGER,
     NOW,
     Scene,
@@ -119,7 +120,14 @@ def test_a_reversal_of_an_entry_in_a_locked_month_is_dated_in_the_open_one() -> 
     lock_period(scene.book, "2026-02")
 
     with transaction.atomic():
-        done = reverse(first, reason="posted twice", actor=LEDGER, now=NOW, occurred_at=FEBRUARY)
+        done = reverse(
+            first,
+            reason="posted twice",
+            actor=LEDGER,
+            now=NOW,
+            occurred_at=FEBRUARY,
+            event_class=CAPTURE_FAILED,
+        )
 
     assert _entry(done).posting_on == date(2026, 3, 1)
     assert scene.balances() == {}

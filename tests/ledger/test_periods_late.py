@@ -13,7 +13,17 @@ from ledger.late import fiscal_year, placement, refused
 from ledger.models import JournalEntry, LatePlacement, PostingKey
 from ledger.posting import reverse
 from payops.core.models import Book
-from tests.ledger.scene import LEDGER, NOW, Scene, capture, lock_period, make_book, public_id, rate
+from tests.ledger.scene import (
+    CAPTURE_FAILED,
+    LEDGER,
+    NOW,
+    Scene,
+    capture,
+    lock_period,
+    make_book,
+    public_id,
+    rate,
+)
 from tests.ledger.scene import refused as caught
 from tests.periods import granted, opened
 
@@ -195,12 +205,13 @@ def test_a_refund_dated_in_a_locked_month_follows_the_same_rule() -> None:
                 now=NOW,
                 occurred_at=FEBRUARY,
                 posting_on=posting_on,
+                event_class=CAPTURE_FAILED,
             )
         return JournalEntry.get(done.entry_public_id)
 
     error = caught(LateApprovalNeeded, reversal)
     assert error.why == "100.00 EUR is above the limit of 29.99 EUR"
-    assert (error.event_class, error.amount_minor) == ("entry.reversed", 10_000)
+    assert (error.event_class, error.amount_minor) == (CAPTURE_FAILED, 10_000)
     refused_day = caught(PeriodLocked, lambda: reversal(date(2026, 2, 27)))
     assert "closed" in refused_day.words
 

@@ -25,7 +25,17 @@ from ledger.matrix import FUNDING, MATRIX
 from ledger.models import Account, JournalEntry
 from ledger.posting import BATCH_MAX, Leg, Refs, post_many, predecessor, reverse
 from payops.core.models import AuditEvent
-from tests.ledger.scene import LEDGER, NOW, Scene, capture, make_book, public_id, rate, refused
+from tests.ledger.scene import (
+    CAPTURE_FAILED,
+    LEDGER,
+    NOW,
+    Scene,
+    capture,
+    make_book,
+    public_id,
+    rate,
+    refused,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -127,13 +137,21 @@ def test_a_reversal_mirrors_its_entry_once_at_the_original_reporting_amounts() -
     first = JournalEntry.get(scene.post(capture(scene, public_id("pa")))[0].entry_public_id)
 
     with transaction.atomic():
-        done = reverse(first, reason="captured twice", actor=LEDGER, now=NOW)
-        again = reverse(first, reason="captured twice", actor=LEDGER, now=NOW)
+        done, again = (
+            reverse(
+                first,
+                reason="captured twice",
+                actor=LEDGER,
+                now=NOW,
+                event_class=CAPTURE_FAILED,
+            )
+            for _ in range(2)
+        )
 
     second = JournalEntry.get(done.entry_public_id)
     assert (done.replayed, again.replayed, again.entry_id) == (False, True, done.entry_id)
     assert second.reverses_id == first.pk
-    assert second.event_class == "entry.reversed"
+    assert second.event_class == CAPTURE_FAILED
     assert second.movement_ref == first.public_id
     amounts = [
         [(line.amount_minor, line.reporting_minor) for line in entry.lines.order_by("position")]

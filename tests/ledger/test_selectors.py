@@ -12,7 +12,16 @@ from ledger.models import JournalEntry
 from ledger.posting import Refs, reverse
 from ledger.selectors import EntryFilter
 from payops.core import ids
-from tests.ledger.scene import LEDGER, NOW, PSP, Scene, capture, make_book, public_id
+from tests.ledger.scene import (
+    CAPTURE_FAILED,
+    LEDGER,
+    NOW,
+    PSP,
+    Scene,
+    capture,
+    make_book,
+    public_id,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -91,7 +100,7 @@ def test_an_entry_shows_its_lines_and_its_reversal() -> None:
     outcome = scene.post(capture(scene, public_id("pa")))[0]
     with transaction.atomic():
         entry = JournalEntry.get(outcome.entry_public_id)
-        reversal = reverse(entry, reason="twice", actor=LEDGER, now=NOW)
+        reversal = reverse(entry, reason="twice", actor=LEDGER, now=NOW, event_class=CAPTURE_FAILED)
 
     found = selectors.entry_with_lines(outcome.entry_public_id)
 

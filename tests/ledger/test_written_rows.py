@@ -18,7 +18,7 @@ from ledger.models import JournalEntry, JournalLine, PostingKey
 from ledger.posting import Refs, post, reverse
 from payops.core import audit
 from payops.core.models import AuditEvent, Book
-from tests.ledger.scene import LEDGER, NOW, Scene, capture, make_book, public_id
+from tests.ledger.scene import CAPTURE_FAILED, LEDGER, NOW, Scene, capture, make_book, public_id
 
 AWKWARD = ("it's", 'say "so"', "back\\slash", "tab\tnew\nline\rend", "\\N", "%s {} Δ €", "';--", "")
 LEGS = st.builds(
@@ -85,7 +85,9 @@ def test_a_batch_may_hold_reversals_and_other_entries() -> None:
     first = JournalEntry.get(scene.post(capture(scene, public_id("pa")))[0].entry_public_id)
 
     with transaction.atomic():
-        done = reverse(first, reason="it's wrong", actor=LEDGER, now=NOW)
+        done = reverse(
+            first, reason="it's wrong", actor=LEDGER, now=NOW, event_class=CAPTURE_FAILED
+        )
         post(capture(scene, public_id("pa")), actor=LEDGER, now=NOW)
 
     assert JournalEntry.get(done.entry_public_id).reverses_id == first.pk

@@ -1,23 +1,31 @@
 -- D5, D6, LJ-2: a hand-made entry is committed only as the one its granted request describes.
 -- Looked at once the transaction is complete, and only for these classes: a row trigger with a
 -- condition costs other entries nothing, and it sees the lines, which are written after the entry.
--- A reversal that names no request of its own is the product's: a revaluation taken back, a
--- provider's outcome. What a person posted is taken back by a person, or on the day its request
--- named.
+-- A reversal needs a request of its own, but for what the product takes back by its own rules: a
+-- revaluation by a run that names it, an accrual or a reclassification on day one, a lost dispute
+-- on appeal. What a person posted is taken back by a person, or on the day its request named.
 CREATE OR REPLACE FUNCTION payops_journal_approved() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   ours text := payops_public_id('je', NEW.id);
-  by_hand text[] := ARRAY['adjustment.manual', 'write_off', 'funds.unclaimed'];
+  by_rule text[] := ARRAY['fee.accrued', 'seller.debt_reclassed', 'dispute.lost'];
   asked approvals_approvalrequest;
   taken ledger_journalentry;
 BEGIN
   IF NEW.event_class = 'entry.reversed' THEN
     SELECT * INTO taken FROM ledger_journalentry WHERE id = NEW.reverses_id;
-    IF taken.event_class = 'fx.revalued' OR (NEW.approval_id IN ('', taken.approval_id)
-        AND taken.event_class <> ALL (by_hand)) THEN
+    IF taken.event_class = ANY (by_rule) AND NEW.approval_id IN ('', taken.approval_id) THEN
       RETURN NULL;
     END IF;
-    IF NEW.approval_id = taken.approval_id THEN
+    IF taken.event_class = 'fx.revalued' THEN
+      IF NOT EXISTS (SELECT 1 FROM ledger_revaluationrun back
+          JOIN ledger_revaluationrun made ON made.id = back.reverses_id
+          WHERE payops_public_id('rv', made.id) = taken.subject_id
+            AND made.book_id = NEW.book_id) THEN
+        PERFORM payops_refuse('a revaluation is taken back by a run that takes all of it back');
+      END IF;
+      RETURN NULL;
+    END IF;
+    IF NEW.approval_id = taken.approval_id AND NEW.approval_id <> '' THEN
       SELECT * INTO asked FROM payops_approved(taken.approval_id, 'manual_journal');
       IF asked.id IS NULL OR asked.facts ->> 'auto_reverse_on' = ''
          OR (asked.facts ->> 'auto_reverse_on')::date > NEW.posting_on
