@@ -37,6 +37,15 @@ BY_AMOUNT: tuple[tuple[str, str, bool, tuple[str, ...]], ...] = (
     ("middle", "50000.00", True, (FINANCE, COMPLIANCE)),
     ("top", "", True, (TREASURY,)),
 )
+REFUND_BY_AMOUNT: tuple[tuple[str, str, bool, tuple[str, ...]], ...] = (
+    ("lower", "500.00", True, (OPS_LEAD,)),
+    ("middle", "5000.00", True, (FINANCE,)),
+    ("top", "", True, (FINANCE, TREASURY)),
+)
+REFUND_CONDITIONS: tuple[dict[str, Any], ...] = (
+    {"name": "High-risk reason", "facts": {"high_risk": [True]}, "adds": [FINANCE]},
+    {"name": "Bulk upload", "channels": ["bulk"], "adds": [FINANCE]},
+)
 PAYOUT_CONDITIONS: tuple[dict[str, Any], ...] = (
     {"name": "Bulk upload", "channels": ["bulk"], "adds": [COMPLIANCE]},
     {
@@ -50,6 +59,12 @@ PAYOUT_CONDITIONS: tuple[dict[str, Any], ...] = (
         "adds": [COMPLIANCE],
     },
 )
+# Kinds whose seats follow the amount; every other kind has fixed ones.
+BY_AMOUNT_OF = {
+    "payout_exception": (BY_AMOUNT, PAYOUT_CONDITIONS),
+    "payout_release": (BY_AMOUNT, PAYOUT_CONDITIONS),
+    "refund": (REFUND_BY_AMOUNT, REFUND_CONDITIONS),
+}
 FIXED: dict[str, tuple[str, ...]] = {
     "bank_detail_change": (FINANCE, COMPLIANCE),
     "beneficiary_create": (COMPLIANCE,),
@@ -60,6 +75,10 @@ FIXED: dict[str, tuple[str, ...]] = {
     "policy_change": (FINANCE, TREASURY),
     "dead_letter_discard": (FINANCE,),
     "payout_not_sent": (FINANCE, TREASURY),
+    "refund_offline": (FINANCE,),
+    "refund_not_sent": (FINANCE,),
+    "refund_obligation": (FINANCE,),
+    "dispute_loss": (FINANCE,),
     "allowlist_change": (OPS_LEAD,),
     "account_settings": (OPS_LEAD, FINANCE),
     "webhook_secret": (OPS_LEAD, FINANCE),
@@ -83,6 +102,11 @@ KIND_LABELS = {
     "policy_change": "Policy change",
     "dead_letter_discard": "Dead-letter discard",
     "payout_not_sent": "Payout declared not sent",
+    "refund": "Refund",
+    "refund_offline": "Refund paid by hand",
+    "refund_not_sent": "Refund declared not sent",
+    "refund_obligation": "Refund still owed: its end",
+    "dispute_loss": "Dispute given up",
     "allowlist_change": "Allowlist change",
     "account_settings": "Provider account settings",
     "webhook_secret": "New webhook secret",
@@ -167,6 +191,7 @@ def rules_for(kind: str, *, currency: str) -> dict[str, Any]:
     if kind in FIXED:
         only = {"key": "fixed", "top_minor": None, "top_included": True, "seats": FIXED[kind]}
         return _table(kind, False, [only], ())
+    by_amount, conditions = BY_AMOUNT_OF[kind]
     tiers: list[dict[str, Any]] = [
         {
             "key": key,
@@ -174,9 +199,9 @@ def rules_for(kind: str, *, currency: str) -> dict[str, Any]:
             "top_included": included,
             "seats": seats,
         }
-        for key, edge, included, seats in BY_AMOUNT
+        for key, edge, included, seats in by_amount
     ]
-    return _table(kind, True, tiers, PAYOUT_CONDITIONS)
+    return _table(kind, True, tiers, conditions)
 
 
 def seed_policies(book: Book, now: datetime) -> None:

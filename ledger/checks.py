@@ -113,6 +113,8 @@ def order(posting: Posting, *, standing: Standing, key: str) -> None:
                 f" {' or '.join(before.any_of)} of {owner or before.of} first",
                 key=key,
             )
+    if posting.reverses is not None:
+        standing.discard((*subject, posting.reverses.event_class))
     for other in row.excludes:
         if (*subject, other) in standing:
             raise ImpossibleState(

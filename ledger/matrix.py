@@ -28,7 +28,7 @@ from ledger.rows import (
     settlements,
 )
 
-MATRIX_VERSION = 2
+MATRIX_VERSION = 3
 NOUNS: tuple[tuple[str, tuple[MatrixRow, ...]], ...] = (
     ("Payments", payments.ROWS),
     ("Fees", fees.ROWS),
@@ -51,6 +51,9 @@ VERSIONS: dict[int, str] = {
     1: "15 event classes: payments, the provider's fees, payouts to sellers, reversals.",
     2: "58 event classes. No pair that version 1 had changed its accounts or its meaning, so its"
     " entries read as they stand; classes, variants and what a class may not follow were added.",
+    3: "59 event classes. Refunds: refund.failed_reclassified was added, refund.accepted and its"
+    " lapse may carry a surplus beyond the capture; no pair of version 2 has changed."
+    " Disputes: an allowance may stand beside a seller's hold, tax collected beside our fee.",
 }
 FUNDING: dict[str, str] = {
     "psp_balance": "",

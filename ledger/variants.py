@@ -46,9 +46,9 @@ def settlement_received(
     return variant, {"received": received_minor, "difference": abs(off), "net": net_minor}
 
 
-def refund_returned(*, failed_late_posted: bool, at_bank: bool = False) -> str:
-    """Of refund.returned: the line that tells of the failure first posts both movements."""
-    parts = ("" if failed_late_posted else "untold", "bank" if at_bank else "")
+def refund_returned(*, failure_posted: bool, at_bank: bool = False) -> str:
+    """Of refund.returned: whoever tells of the failure first posts both movements."""
+    parts = ("" if failure_posted else "untold", "bank" if at_bank else "")
     return "_".join(part for part in parts if part)
 
 

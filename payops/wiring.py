@@ -9,12 +9,15 @@ from payops.flows import (
     dispatches,
     jobs,
     missed_events,
-    payout_dispatch,
-    payout_exception,
     provider_event,
-    silent_payouts,
     verify_event,
 )
+from payops.flows.payouts import dispatch as payout_dispatch
+from payops.flows.payouts import exception as payout_exception
+from payops.flows.payouts import silent as silent_payouts
+from payops.flows.refunds import dispatch as refund_dispatch
+from payops.flows.refunds import ledger as refund_ledger
+from payops.flows.refunds import silent as silent_refunds
 from payops.triage import model, rules
 
 TOPICS = [
@@ -52,11 +55,27 @@ TOPICS = [
     ),
     Topic(
         "payout.dispatch",
-        payout_dispatch.dispatch,
+        payout_dispatch.DISPATCH,
         "calls",
         20,
-        Run.OWN_STEPS,
+        Run.CALL,
         "an approved payout is submitted, or its lost call is settled",
+    ),
+    Topic(
+        "refund.dispatch",
+        refund_dispatch.DISPATCH,
+        "calls",
+        20,
+        Run.CALL,
+        "a granted refund is submitted, or its lost call is settled",
+    ),
+    Topic(
+        "refund.post_ledger",
+        refund_ledger.post,
+        "standard",
+        20,
+        Run.OWN_STEPS,
+        "the journal refused an executed refund: its entries are tried again",
     ),
     Topic(
         "payout.reissue_paid",
@@ -89,6 +108,22 @@ TOPICS = [
         5,
         Run.OWN_STEPS,
         "late payouts are compared with the provider's own state",
+    ),
+    Topic(
+        "account.compare_refunds",
+        silent_refunds.compare,
+        "calls",
+        5,
+        Run.OWN_STEPS,
+        "refunds of an account's charges are compared with the provider's own list",
+    ),
+    Topic(
+        "payment.compare_refunds",
+        silent_refunds.compare_payment,
+        "calls",
+        20,
+        Run.OWN_STEPS,
+        "a charge says that it was refunded: which refund it was",
     ),
     Topic(
         "notice.outside",

@@ -19,9 +19,9 @@ from payops.core import clock, ids
 from payops.core.lanes import LANES
 from payops.core.models import Message, ProviderAccount
 from payops.core.money import Money
-from payops.flows import payout as payout_flow
 from payops.flows import tasks
-from payops.flows.payout import PayoutAsk
+from payops.flows.payouts import request as payout_flow
+from payops.flows.payouts.request import PayoutAsk
 from payops.payments.models import Beneficiary, Payout
 from payops.webhooks.models import ProviderEvent
 from tests.conftest import STANDARD_SECRET, STRIPE_SECRET

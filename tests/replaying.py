@@ -9,7 +9,7 @@ from ledger.proof import Proof
 from payops.commands.bootstrap import as_owner
 from payops.core import clock
 from payops.core.models import Book
-from payops.flows.replay import replay
+from payops.flows.replay.run import replay
 
 
 def replayed(*, at: datetime | None = None) -> Proof:

@@ -7,9 +7,9 @@ from unittest import mock
 
 from payops.core import clock
 from payops.core.money import Money
-from payops.flows import payout_dispatch
+from payops.flows.payouts import dispatch as payout_dispatch
 from payops.payments.models import Payout
-from payops.psp.base import CallOutcome
+from payops.psp.calling import CallOutcome
 from tests import builders
 from tests.builders import approval_of, approve_all, drain, reload
 

@@ -2,7 +2,9 @@
 
 The subject is one round of the dispute: its public id for the first, the id and "/2" for a second
 round after a won one. 1300 and 1390 are kept per dispute. Who bears the loss (the seller, by a
-hold; or the platform, by an allowance) is decided by the flow before the money is withdrawn.
+hold; or the platform, by an allowance) is decided by the flow before the money is withdrawn. What
+a seller has left of the charge limits the hold and the fee's share: what an earlier refund gave
+back already is nobody's but the platform's, as an allowance, until the dispute is won.
 """
 
 from __future__ import annotations
@@ -23,8 +25,16 @@ from ledger.matrix_row import (
 
 HOLD = move("2000", "2310", "hold")
 RELEASE = move("2310", "2000", "hold")
+ALLOWED = move("5100", "1390", "allowance")
+ALLOWANCE_BACK = move("1390", "5100", "allowance")
 WITHDRAWN = move("1300", "1100")
 RETURNED = move("1100", "1300")
+# Beside the hold and our fee: taxes, and what a refund had given back before.
+PLATFORM_SHARE = (
+    Pair(DR, "2500", "fee_tax"),
+    Pair(DR, "2510", "tax_collected"),
+    Pair(DR, "1390", "allowance"),
+)
 DISPUTE_REFERENCES = (
     "dispute id",
     "payment id",
@@ -56,7 +66,8 @@ ROWS: tuple[MatrixRow, ...] = (
         income_statement="none",
         cash_flow=NO_CASH,
         cash_flow_tag=NO_TAG,
-        reversal_rule="an inquiry closed without a withdrawal: entry.reversed releases the hold",
+        reversal_rule="ended without a withdrawal, or borne by the platform after all:"
+        " entry.reversed releases the hold",
         posted_by=PRODUCT_ON_EVENT,
     ),
     MatrixRow(
@@ -68,13 +79,15 @@ ROWS: tuple[MatrixRow, ...] = (
         excludes=("dispute.funds_withdrawn", "dispute.funds_returned", "dispute.lost"),
         trigger="the provider takes the disputed amount from the PSP balance",
         variants={
-            "": (*WITHDRAWN, *HOLD),
-            "held": WITHDRAWN,
-            "platform": (*WITHDRAWN, *move("5100", "1390", "allowance")),
+            "": (*WITHDRAWN, *HOLD, *ALLOWED),
+            "held": (*WITHDRAWN, *ALLOWED),
+            "platform": (*WITHDRAWN, *ALLOWED),
         },
         variant_words={
-            "": "the seller bears it and is held now",
-            "held": "the seller bears it and has been held since the dispute was opened",
+            "": "the seller bears it and is held now; an allowance for what a refund had given"
+            " back before",
+            "held": "the seller bears it and has been held since the dispute was opened; an"
+            " allowance for what a refund had given back before",
             "platform": "the platform bears it: an allowance for the expected loss",
         },
         references=(*DISPUTE_REFERENCES, "batch line reference"),
@@ -86,7 +99,8 @@ ROWS: tuple[MatrixRow, ...] = (
         income_statement="the allowance, when the platform bears it; the fee is fee.charged",
         cash_flow=NO_CASH,
         cash_flow_tag=NO_TAG,
-        reversal_rule="dispute.funds_returned or dispute.lost ends it",
+        reversal_rule="dispute.funds_returned or dispute.lost ends it; a refund told late changes"
+        " who bears it: entry.reversed, then this class again",
         posted_by=PRODUCT_ON_EVENT,
     ),
     MatrixRow(
@@ -97,11 +111,11 @@ ROWS: tuple[MatrixRow, ...] = (
         excludes=("dispute.funds_returned", "dispute.lost"),
         trigger="the dispute is won and the provider gives the amount back",
         variants={
-            "": (*RETURNED, *RELEASE),
-            "platform": (*RETURNED, *move("1390", "5100", "allowance")),
+            "": (*RETURNED, *RELEASE, *ALLOWANCE_BACK),
+            "platform": (*RETURNED, *ALLOWANCE_BACK),
         },
         variant_words={
-            "": "the seller's hold is released",
+            "": "the seller's hold is released, and an allowance is taken back",
             "platform": "the platform's allowance is taken back",
         },
         references=(*DISPUTE_REFERENCES, "batch line reference"),
@@ -127,13 +141,13 @@ ROWS: tuple[MatrixRow, ...] = (
             "": (
                 Pair(DR, "2310", "hold"),
                 Pair(DR, "4000", "platform_fee"),
-                Pair(DR, "2500", "fee_tax"),
+                *PLATFORM_SHARE,
                 Pair(CR, "1300", "amount"),
             ),
             "gross": (
                 Pair(DR, "4010", "hold"),
                 Pair(DR, "4010", "platform_fee"),
-                Pair(DR, "2500", "fee_tax"),
+                *PLATFORM_SHARE,
                 *move("2310", "5010", "hold"),
                 Pair(CR, "1300", "amount"),
             ),
@@ -144,7 +158,8 @@ ROWS: tuple[MatrixRow, ...] = (
             ),
         },
         variant_words={
-            "": "the seller bears it from the hold; our fee is given back by policy",
+            "": "the seller bears it from the hold; our fee is given back by policy; what a refund"
+            " had given back before is the platform's loss",
             "gross": "the same in gross presentation, with the same margin",
             "platform": "the platform bears it: the allowance, and the rest as a loss",
         },
@@ -158,7 +173,7 @@ ROWS: tuple[MatrixRow, ...] = (
         cash_flow=NO_CASH,
         cash_flow_tag=NO_TAG,
         reversal_rule="an appeal that is won: entry.reversed of this entry, then"
-        " dispute.funds_returned",
+        " dispute.funds_returned once the money is back",
         posted_by=PRODUCT_ON_EVENT,
     ),
 )

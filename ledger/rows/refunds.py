@@ -37,6 +37,8 @@ SHARES_GROSS = (
     *move("2000", "5010", "seller_share"),
 )
 GOODWILL = (Pair(DR, "4090", "amount"),)
+# What a provider gave back beyond the capture: nobody's share, so the platform bears it.
+BEYOND = (Pair(DR, "4090", "surplus"),)
 REFUND_REFERENCES = (
     "refund id",
     "payment id",
@@ -58,13 +60,14 @@ ROWS: tuple[MatrixRow, ...] = (
         excludes=("refund.accepted",),
         trigger="the provider accepts the approved refund, or one is found at the provider",
         variants={
-            "": (*SHARES, Pair(CR, "2110", "amount")),
-            "gross": (*SHARES_GROSS, Pair(CR, "2110", "amount")),
+            "": (*SHARES, *BEYOND, Pair(CR, "2110", "amount")),
+            "gross": (*SHARES_GROSS, *BEYOND, Pair(CR, "2110", "amount")),
             "goodwill": (*GOODWILL, Pair(CR, "2110", "amount")),
         },
         variant_words={
             "": "net presentation: seller, fee and tax bear their shares, cumulative over all"
-            " refunds of the payment; the book's policy may keep the fee",
+            " refunds of the payment; the book's policy may keep the fee; what was refunded beyond"
+            " the capture is borne by the platform until its case is decided",
             "gross": "gross presentation: the sale and its cost fall, with the same margin",
             "goodwill": "the platform gives it out of its own pocket",
         },
@@ -147,12 +150,39 @@ ROWS: tuple[MatrixRow, ...] = (
         posted_by=PRODUCT_ON_EVENT,
     ),
     MatrixRow(
+        event_class="refund.failed_reclassified",
+        title="A failed refund turns out to have left before",
+        predecessor="refund failed early",
+        follows=(needs("refund.failed_early"),),
+        excludes=("refund.failed_reclassified", "refund.succeeded"),
+        trigger="news of the refund's success, or of its money coming back, arrives after the"
+        " failure that came later",
+        variants={"": move("1210", "1100")},
+        variant_words={
+            "": "the PSP balance had fallen after all and the money is on its way back; with"
+            " refund.failed_early it makes what refund.succeeded and refund.failed_late would have"
+        },
+        references=CASE_REFERENCES,
+        checkpoint="the reversal line of a settlement batch",
+        window=ACCOUNT_LAG,
+        match_anchor="provider's refund reference on the reversal line",
+        exception_rule="no reversal line inside the window escalates the case",
+        balance_sheet="a receivable for the return; the PSP balance falls",
+        income_statement=ONLY_BALANCE_SHEET,
+        cash_flow="none until the money is back",
+        cash_flow_tag=NO_TAG,
+        reversal_rule="refund.returned ends the receivable; the promise has its own end",
+        posted_by=PRODUCT_ON_EVENT,
+    ),
+    MatrixRow(
         event_class="refund.returned",
         title="Money of a refund is back",
-        predecessor="refund failed late; or succeeded, when the line tells of the failure first",
-        follows=(needs("refund.succeeded"),),
+        predecessor="refund failed late, or failed and reclassified; or succeeded, when the line"
+        " tells of the failure first",
+        follows=(needs("refund.succeeded", "refund.failed_reclassified"),),
         excludes=("refund.returned",),
-        trigger="the batch line or bank line that gives the money back",
+        trigger="the batch line, the bank line or the provider's event that names the movement"
+        " back",
         variants={
             "": move("1100", "1210"),
             "bank": move("1000", "1210"),
@@ -160,10 +190,10 @@ ROWS: tuple[MatrixRow, ...] = (
             "untold_bank": (*move("1210", "2150"), *move("1000", "1210")),
         },
         variant_words={
-            "": "back on the PSP balance, refund.failed_late posted before",
-            "bank": "back at our bank, refund.failed_late posted before",
+            "": "back on the PSP balance, its failure posted before",
+            "bank": "back at our bank, its failure posted before",
             "untold": "back on the PSP balance and the line is the first to tell: both movements;"
-            " the flow chooses it when refund.failed_late is not posted",
+            " the flow chooses it when no failure is posted",
             "untold_bank": "the same at our bank",
         },
         references=(*CASE_REFERENCES, "batch or bank line reference"),
@@ -176,7 +206,7 @@ ROWS: tuple[MatrixRow, ...] = (
         cash_flow="bank funding: cash in on the posting day",
         cash_flow_tag="customers_refunded",
         reversal_rule=REVERSE_AND_REPOST,
-        posted_by="the product, on the batch line or bank line",
+        posted_by="the product, on the provider's event, the batch line or the bank line",
     ),
     MatrixRow(
         event_class="refund.retried",
@@ -184,7 +214,7 @@ ROWS: tuple[MatrixRow, ...] = (
         predecessor="customer refund payable is open: failed early, failed late or returned",
         follows=(needs("refund.failed_early", "refund.failed_late", "refund.returned"),),
         excludes=SETTLED_ONCE,
-        trigger="the case decides to pay the customer by a new attempt",
+        trigger="the provider accepts the new attempt that was decided on",
         variants={"": move("2150", "2110")},
         variant_words={"": "the new attempt is a refund of its own that names this one"},
         references=CASE_REFERENCES,
@@ -197,7 +227,7 @@ ROWS: tuple[MatrixRow, ...] = (
         cash_flow=NO_CASH,
         cash_flow_tag=NO_TAG,
         reversal_rule="refund.failed_early of the new attempt opens the obligation again",
-        posted_by="the product, after the approved decision of the case",
+        posted_by="the product, after the new attempt was handed to the provider",
     ),
     MatrixRow(
         event_class="refund.obligation_lapsed",
@@ -207,8 +237,8 @@ ROWS: tuple[MatrixRow, ...] = (
         excludes=SETTLED_ONCE,
         trigger="the case shows that the customer was made whole another way, or withdrew",
         variants={
-            "": (Pair(DR, "2150", "amount"), *mirror(SHARES)),
-            "gross": (Pair(DR, "2150", "amount"), *mirror(SHARES_GROSS)),
+            "": (Pair(DR, "2150", "amount"), *mirror((*SHARES, *BEYOND))),
+            "gross": (Pair(DR, "2150", "amount"), *mirror((*SHARES_GROSS, *BEYOND))),
             "goodwill": (Pair(DR, "2150", "amount"), *mirror(GOODWILL)),
         },
         variant_words={

@@ -53,11 +53,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`kept` False: what was done stays, the key is free for the next try (D17a)."""
+
     status: int
     body: dict[str, Any]
     subject_id: str = ""
     on_behalf_of: str = ""
     replayed: bool = False
+    kept: bool = True
+    problem: str = ""
 
 
 def key_from(header: str | None) -> str:
@@ -71,11 +75,18 @@ def key_from(header: str | None) -> str:
     return header
 
 
-def once(*, call: Call, act: Callable[[], Answer], now: datetime) -> Answer:
+def once(
+    *,
+    call: Call,
+    act: Callable[[], Answer],
+    now: datetime,
+    live: Callable[[Answer], Answer] | None = None,
+) -> Answer:
     """Run `act` for the first call with this key and tell its answer again to every later one.
 
-    Raises Problem when the key was used for other facts, and whatever `act` raises that time may
-    change; then nothing is kept.
+    `live` turns the stored answer of a success into how its subject stands now. Raises Problem
+    when the key was used for other facts, and whatever `act` raises that time may change; then
+    nothing is kept.
     """
     book, system = call.api_key.book, call.api_key.system
     with transaction.atomic(durable=True):
@@ -83,8 +94,11 @@ def once(*, call: Call, act: Callable[[], Answer], now: datetime) -> Answer:
         known = IdempotencyKey.objects.filter(book=book, scope=system, key=call.key).first()
         if known is not None:
             answer = _again(known, call)
+            if live is not None and answer.status < 400:
+                answer = live(answer)
         else:
             answer = _first(act)
+        if known is None and answer.kept:
             IdempotencyKey.objects.create(
                 book=book,
                 scope=system,
@@ -103,6 +117,7 @@ def once(*, call: Call, act: Callable[[], Answer], now: datetime) -> Answer:
             on_behalf_of=answer.on_behalf_of,
             idempotency_key=call.key,
             replayed=answer.replayed,
+            problem=answer.problem,
             now=now,
         )
     return answer

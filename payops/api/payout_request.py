@@ -22,8 +22,8 @@ from payops.core import ids
 from payops.core.models import Book, ProviderAccount
 from payops.core.money import MoneyError
 from payops.core.roles import Act
-from payops.flows import payout as payout_flow
-from payops.flows.payout import PayoutAsk, PayoutRefused
+from payops.flows.payouts import request as payout_flow
+from payops.flows.payouts.request import PayoutAsk, PayoutRefused
 from payops.payments.models import Beneficiary
 
 SOURCE = "api"

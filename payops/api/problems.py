@@ -54,6 +54,8 @@ KINDS = {
         Kind("invalid-fields", 422, "Some fields are not acceptable", final=True),
         Kind("unknown-reference", 422, "Something named in the request is not known"),
         Kind("payout-refused", 422, "The payout was refused", final=True),
+        Kind("refund-request-reused", 409, "The request id holds other facts", final=True),
+        Kind("refund-refused", 422, "The refund is refused as things stand"),
         Kind("posting-key-reused", 409, "The posting key holds other facts", final=True),
         Kind("impossible-state", 409, "The books rule it out as they stand; a case is open"),
         Kind("entry-refused", 422, "The entry was refused", final=True),

@@ -17,8 +17,9 @@ from payops.cases.models import Case
 from payops.core import ids
 from payops.core.models import Book
 from payops.core.records import Record
-from payops.flows import trace, trace_find
-from payops.flows.trace_records import Records
+from payops.flows.trace import chain as trace
+from payops.flows.trace import find as trace_find
+from payops.flows.trace.records import Records
 from payops.payments.models import Hold, Payout
 
 PAYOUTS_MAX = 100

@@ -48,7 +48,7 @@ def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
     return responses
 
 
-_KEY = OpenApiParameter(
+KEY = OpenApiParameter(
     HEADER,
     {"type": "string", "minLength": 1, "maxLength": KEY_CHARS_MAX},
     OpenApiParameter.HEADER,
@@ -92,7 +92,7 @@ request_payout = extend_schema(
     operation_id="request_payout",
     summary="Ask for a payout",
     description="Creates the payout and puts its release to the people the policy names.",
-    parameters=[_KEY, _REPLAYED, _LOCATION],
+    parameters=[KEY, _REPLAYED, _LOCATION],
     request=PayoutRequest,
     responses={201: PayoutAnswer, **problems(400, 409, 411, 413, 415, 422)},
 )
@@ -125,7 +125,7 @@ post_entry = extend_schema(
     "with 200; told with other amounts, 409. What the books rule out opens a case and leaves the "
     "key free.",
     parameters=[
-        _KEY,
+        KEY,
         OpenApiParameter(
             "X-Request-Id",
             {"type": "string", "maxLength": 120},

@@ -251,7 +251,7 @@ class ProblemFieldAnswer(serializers.Serializer):
 
 
 class ProblemAnswer(serializers.Serializer):
-    """RFC 9457. The last five members appear with the kinds of problem they belong to."""
+    """RFC 9457. The members after `errors` appear with the kinds of problem they belong to."""
 
     type = serializers.CharField(help_text="urn:payops:problem:<kind>, stable.")
     title = serializers.CharField()
@@ -262,3 +262,11 @@ class ProblemAnswer(serializers.Serializer):
     stored_fingerprint = serializers.CharField(required=False)
     given_fingerprint = serializers.CharField(required=False)
     case_id = serializers.CharField(required=False)
+    refund_id = serializers.CharField(required=False)
+    remaining = serializers.CharField(
+        required=False, help_text="Of the charge, as decimal text of `currency`."
+    )
+    currency = serializers.CharField(required=False)
+    decision = serializers.DictField(
+        child=serializers.JSONField(), required=False, help_text="Every check with its figures."
+    )

@@ -25,6 +25,7 @@ from payops.core.models import Book, Person, RoleGrant, User
 from payops.core.money import check_currency
 from payops.core.roles import Role
 from payops.flows import lane_policy
+from payops.flows.refunds import policy as refund_policy
 
 NEEDED = {Role.COMPLIANCE: 2, Role.ACCESS_ADMIN: 1}
 # A role counts in a decision from its second day on; the first people's roles count at once.
@@ -103,6 +104,7 @@ def complete_policies(*, now: datetime) -> None:
         seed_policies(book, now)
         if not book.is_system:
             lane_policy.seed(book, now)
+            refund_policy.seed(book, now)
 
 
 def _person(system: Book, told: dict[str, Any], password: str, actor: Actor, now: datetime) -> None:

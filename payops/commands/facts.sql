@@ -26,7 +26,7 @@ JOIN core_provideraccount a ON a.id = e.account_id;
 CREATE VIEW facts.payments AS
 SELECT payops_public_id('pa', p.id) AS id, p.created_at, b.code AS book, a.provider,
   a.slug AS account, p.state, p.provider_ref, p.merchant_ref, p.amount_minor, p.captured_minor,
-  p.fee_minor, p.platform_fee_minor, p.currency, payops_public_id('be', p.beneficiary_id)
+  p.reserved_minor, p.refunded_minor, p.over_refunded_minor, p.fee_minor, p.platform_fee_minor, p.currency, payops_public_id('be', p.beneficiary_id)
   AS beneficiary_id, p.captured_at
 FROM payments_payment p
 JOIN core_book b ON b.id = p.book_id
@@ -43,6 +43,35 @@ SELECT payops_public_id('po', p.id) AS id, p.created_at, b.code AS book, a.provi
 FROM payments_payout p
 JOIN core_book b ON b.id = p.book_id
 JOIN core_provideraccount a ON a.id = p.account_id;
+
+CREATE VIEW facts.refunds AS
+SELECT payops_public_id('rf', r.id) AS id, r.created_at, b.code AS book, a.provider,
+  a.slug AS account, payops_public_id('pa', r.payment_id) AS payment_id, r.amount_minor,
+  r.currency, r.state, r.source, r.reason_code, r.request_key, r.ticket_system, r.ticket_ref,
+  p.name AS requested_by, r.ruleset, r.approval_id, r.provider_ref, r.promise_id,
+  CASE WHEN r.retry_of_id IS NULL THEN NULL ELSE payops_public_id('rf', r.retry_of_id) END
+  AS retry_of_id, r.obligation, r.offline, r.goodwill, r.failure_code, r.refusal,
+  r.dispatched_at, r.accepted_at, r.succeeded_at, r.failed_at, r.money_back_at
+FROM payments_refund r
+JOIN core_book b ON b.id = r.book_id
+JOIN core_provideraccount a ON a.id = r.account_id
+LEFT JOIN core_person p ON p.id = r.requested_by_id;
+
+CREATE VIEW facts.refund_decisions AS
+SELECT payops_public_id('rd', d.id) AS id, d.created_at, b.code AS book,
+  payops_public_id('rf', d.refund_id) AS refund_id, d.stage, d.verdict, d.ruleset, d.words,
+  d.checks
+FROM payments_refunddecision d JOIN core_book b ON b.id = d.book_id;
+
+CREATE VIEW facts.disputes AS
+SELECT payops_public_id('dp', d.id) AS id, d.created_at, b.code AS book, a.provider,
+  a.slug AS account, payops_public_id('pa', d.payment_id) AS payment_id, d.amount_minor,
+  d.currency, d.state, d.provider_ref, d.reason_code, d.borne_by, d.round, d.hold_minor,
+  d.refunded_before_minor, d.evidence_due_at, d.evidence_sent_at, d.opened_at, d.withdrawn_at,
+  d.returned_at, d.decided_at
+FROM payments_dispute d
+JOIN core_book b ON b.id = d.book_id
+JOIN core_provideraccount a ON a.id = d.account_id;
 
 CREATE VIEW facts.intents AS
 SELECT payops_public_id('it', i.id) AS id, i.created_at, b.code AS book, i.kind, i.subject_id,

@@ -22,6 +22,8 @@ GUARDS = (
     "parity",
     "approvals",
     "payments",
+    "refunds",
+    "disputes",
     "access",
     "accounts",
     "cases",

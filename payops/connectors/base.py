@@ -42,6 +42,14 @@ class TicketUpdate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Comment:
+    """Words on a ticket that others opened: `external_ref` is its number in their system."""
+
+    external_ref: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
     """One message to one recipient (an address, a channel); `message_id` stays over repeats."""
 
@@ -111,6 +119,10 @@ class TicketConnector(Protocol):
     def create(self, *, ticket: Ticket, deadline_s: float) -> ConnectorOutcome: ...
 
     def update(self, *, update: TicketUpdate, deadline_s: float) -> ConnectorOutcome: ...
+
+    def comment(self, *, comment: Comment, deadline_s: float) -> ConnectorOutcome:
+        """Raises ValueError when the reference is none of that system's form."""
+        ...
 
 
 class MessageConnector(Protocol):

@@ -29,6 +29,20 @@ PAYOUT_LABELS = {
     "verified_terminal_at": "Verified terminal at",
     "approval_id": "Approval",
 }
+REFUND_LABELS = {
+    "refusal": "Reason",
+    "obligation": "Promise",
+    "offline_ref": "Payment by hand",
+    "provider_ref": "Provider's reference",
+    "failure_code": "Failure code",
+    "failure_message": "Failure",
+    "dispatched_at": "Sent at",
+    "accepted_at": "Accepted at",
+    "succeeded_at": "Succeeded at",
+    "failed_at": "Failed at",
+    "money_back_at": "Money back at",
+    "approval_id": "Approval",
+}
 PAYMENT_LABELS = {
     "captured_minor": "Captured (minor units)",
     "fee_minor": "Fee (minor units)",

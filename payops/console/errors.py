@@ -23,6 +23,8 @@ ACT_WORDS: dict[Act, str] = {
     Act.WORK_CASE: "work on cases",
     Act.PROPOSE_RESOLUTION: "propose the resolution of a case",
     Act.REQUEST_PAYOUT: "request payouts",
+    Act.REQUEST_REFUND: "ask for refunds",
+    Act.SEND_REFUND: "send granted refunds and record those paid by hand",
     Act.PLACE_HOLD: "place holds",
     Act.RELEASE_HOLD: "release holds",
     Act.CHANGE_BANK_DETAILS: "request a change of bank details",

@@ -30,6 +30,23 @@ _FORMULA = re.compile(r"^[\s\u200b\ufeff]*[=+\-@|%\uff1d\uff0b\uff0d\uff20]|^[\t
 _NUMBER = re.compile(r"^-?\d+(\.\d+)?$")
 
 
+def note_export(request: HttpRequest, *, name: str) -> None:
+    """A list that leaves the house is on record with its filters (AU-5)."""
+    with transaction.atomic():
+        audit.record(
+            [
+                audit.event(
+                    book=request.book,  # type: ignore[attr-defined]
+                    actor=request.actor,  # type: ignore[attr-defined]
+                    action="list.exported",
+                    subject_id=f"list:{name}",
+                    now=request.now,  # type: ignore[attr-defined]
+                    evidence={"filters": dict(request.GET.items())},
+                )
+            ]
+        )
+
+
 def csv_response(
     request: HttpRequest,
     *,
@@ -39,19 +56,7 @@ def csv_response(
 ) -> StreamingHttpResponse:
     """Stream `rows` as `name`-2026-03-04.csv."""
     now: datetime = request.now  # type: ignore[attr-defined]
-    with transaction.atomic():
-        audit.record(
-            [
-                audit.event(
-                    book=request.book,  # type: ignore[attr-defined]
-                    actor=request.actor,  # type: ignore[attr-defined]
-                    action="list.exported",
-                    subject_id=f"list:{name}",
-                    now=now,
-                    evidence={"filters": dict(request.GET.items())},
-                )
-            ]
-        )
+    note_export(request, name=name)
     return StreamingHttpResponse(
         _lines(rows, columns),
         content_type="text/csv; charset=utf-8",

@@ -8,6 +8,8 @@ from typing import Any
 PAGES = {
     "po": "/payouts/{}/",
     "pa": "/payments/{}/",
+    "rf": "/refunds/{}/",
+    "dp": "/disputes/{}/",
     "be": "/beneficiaries/{}/",
     "ev": "/inbox/{}/",
     "je": "/ledger/journal/{}/",
@@ -20,7 +22,7 @@ PAGES = {
     "rk": "/ledger/parity/{}/",
     "xp": "/ledger/exports/{}/",
 }
-TRACED = frozenset({"ho", "it", "pc", "wd", "ad", "jl", "gd", "ae", "tl"})
+TRACED = frozenset({"ho", "it", "pc", "wd", "ad", "rd", "jl", "gd", "ae", "tl"})
 HEX_DIGITS = frozenset("0123456789abcdef")
 
 

@@ -295,7 +295,7 @@ class LoginForm(ActForm):
         return {"person_id": said["person"], "username": said["username"]}
 
 
-API_ACTS = (Act.REQUEST_PAYOUT, Act.VIEW_BOOKS)
+API_ACTS = (Act.REQUEST_PAYOUT, Act.REQUEST_REFUND, Act.VIEW_BOOKS)
 
 
 class ApiKeyForm(ActForm):

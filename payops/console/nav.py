@@ -35,6 +35,8 @@ ROWS = (
     Row("Approvals", "/approvals/", None, "approvals"),
     Row("Payouts", "/payouts/", Act.VIEW_BOOKS),
     Row("Payments", "/payments/", Act.VIEW_BOOKS),
+    Row("Refunds", "/refunds/", Act.VIEW_BOOKS, "refunds"),
+    Row("Disputes", "/disputes/", Act.VIEW_BOOKS, "disputes"),
     Row("Beneficiaries", "/beneficiaries/", Act.VIEW_BOOKS),
     Row("Ledger", "/ledger/", Act.VIEW_BOOKS),
     Row("Inbox", "/inbox/", Act.VIEW_INBOX, "dead"),
@@ -46,6 +48,8 @@ ROWS = (
     Row("Audit", "/audit/", Act.VIEW_AUDIT),
     Row("Settings", "/settings/", None),
 )
+# What COUNTS counts, in its order; refunds and disputes: those that a person has to look at.
+COUNTED = ("cases", "approvals", "dead", "jobs", "refunds", "disputes")
 COUNTS = """
 SELECT
  (SELECT count(*) FROM (SELECT 1 FROM cases_case WHERE book_id = %(book)s
@@ -59,7 +63,14 @@ SELECT
    AND state = 'DEAD' LIMIT %(most)s) d),
  (SELECT count(*) FROM (SELECT 1 FROM core_job WHERE book_id = %(book)s
    AND state IN ('QUEUED', 'RUNNING') AND created_at > now() - interval '7 days'
-   LIMIT %(most)s) j)
+   LIMIT %(most)s) j),
+ (SELECT count(*) FROM (SELECT 1 FROM payments_refund WHERE book_id = %(book)s
+   AND (state IN ('UNKNOWN', 'LEDGER_PENDING') OR state = 'APPROVED' AND sent_by_id IS NULL
+     AND (send_by_person OR offline)
+     OR state IN ('FAILED', 'FAILED_LATE', 'RETURNED') AND obligation = 'owed')
+   LIMIT %(most)s) r),
+ (SELECT count(*) FROM (SELECT 1 FROM payments_dispute WHERE book_id = %(book)s
+   AND state IN ('INQUIRY', 'OPEN') AND evidence_sent_at IS NULL LIMIT %(most)s) p)
 """
 
 
@@ -113,8 +124,7 @@ def _counts(book: Book, reader: Reader) -> dict[str, int]:
     }
     with connection.cursor() as cursor:
         cursor.execute(COUNTS, values)
-        cases, approvals, dead, jobs = cursor.fetchone()
-    return {"cases": cases, "approvals": approvals, "dead": dead, "jobs": jobs}
+        return dict(zip(COUNTED, cursor.fetchone(), strict=True))
 
 
 def _text(count: int) -> str:

@@ -15,15 +15,14 @@ from decimal import Decimal
 from tempfile import TemporaryFile
 from typing import Any
 
-from django.db import transaction
 from django.http import FileResponse, HttpRequest
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
+from payops.console.exports import note_export
 from payops.console.sums import decimal_text
-from payops.core import audit
 from payops.core.money import exponent_of
 
 CONTENT_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -57,19 +56,7 @@ def xlsx_response(
 ) -> FileResponse:
     """`name`-2026-03-04.xlsx with one sheet."""
     now: datetime = request.now  # type: ignore[attr-defined]
-    with transaction.atomic():
-        audit.record(
-            [
-                audit.event(
-                    book=request.book,  # type: ignore[attr-defined]
-                    actor=request.actor,  # type: ignore[attr-defined]
-                    action="list.exported",
-                    subject_id=f"list:{name}",
-                    now=now,
-                    evidence={"filters": dict(request.GET.items())},
-                )
-            ]
-        )
+    note_export(request, name=name)
     file = written(title=title, lines=lines)
     return FileResponse(
         file,

@@ -11,6 +11,7 @@ from payops.console.views import (
     beneficiaries,
     books,
     chart,
+    disputes,
     erp_exports,
     erp_mappings,
     inbox,
@@ -23,6 +24,7 @@ from payops.console.views import (
     payouts,
     periods,
     rates,
+    refunds,
     revaluation,
     statements,
     trace,
@@ -54,6 +56,15 @@ PAYOUTS = [
 PAYMENTS = [
     path("payments/", payments.index, name="payments"),
     path("payments/<public:public_id>/", payments.record, name="payment"),
+]
+REFUNDS = [
+    path("refunds/", refunds.index, name="refunds"),
+    path("refunds/<public:public_id>/", refunds.record, name="refund"),
+]
+DISPUTES = [
+    path("disputes/", disputes.index, name="disputes"),
+    path("disputes/<public:public_id>/", disputes.record, name="dispute"),
+    path("disputes/<public:public_id>/<slug:name>/", disputes.act, name="dispute-act"),
 ]
 BENEFICIARIES = [
     path("beneficiaries/", beneficiaries.index, name="beneficiaries"),
@@ -199,6 +210,8 @@ urlpatterns = [
     path("", include("payops.console.work_urls")),
     *PAYOUTS,
     *PAYMENTS,
+    *REFUNDS,
+    *DISPUTES,
     *BENEFICIARIES,
     *LEDGER,
     *STATEMENTS,

@@ -20,6 +20,9 @@ from payops.console.views import (
     payout_actions,
     people,
     policies,
+    refund_actions,
+    refund_bulk,
+    refund_policies,
     saved_views,
 )
 
@@ -51,6 +54,9 @@ APPROVALS = [
 ACTS = [
     path("payouts/new/", payout_actions.new, name="payout-new"),
     path("payouts/<public:public_id>/<slug:name>/", payout_actions.act, name="payout-act"),
+    path("refunds/new/", refund_actions.new, name="refund-new"),
+    path("refunds/bulk/", refund_bulk.upload, name="refund-bulk"),
+    path("refunds/<public:public_id>/<slug:name>/", refund_actions.act, name="refund-act"),
     path("holds/<public:public_id>/release/", payout_actions.release_hold, name="hold-release"),
     path(
         "beneficiaries/<public:public_id>/bank-change/",
@@ -88,6 +94,8 @@ SETTINGS = [
     path("settings/policies/", policies.index, name="policies"),
     path("settings/policies/lanes/", lanes.propose, name="lanes-propose"),
     path("settings/policies/<slug:kind>/", policies.propose, name="policy-propose"),
+    path("settings/refund-policy/", refund_policies.record, name="refund-policy"),
+    path("settings/refund-policy/change/", refund_policies.propose, name="refund-policy-propose"),
     path("inbox/dead/discard/", policies.discard, name="discard"),
 ]
 

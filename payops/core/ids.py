@@ -15,6 +15,7 @@ PREFIXES = {
     "pa": "payments.Payment",
     "po": "payments.Payout",
     "rf": "payments.Refund",
+    "rd": "payments.RefundDecision",
     "dp": "payments.Dispute",
     "iv": "payments.Invoice",
     "be": "payments.Beneficiary",

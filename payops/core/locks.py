@@ -1,7 +1,7 @@
 """Row locks in one order (SC-4, WH-24): the only place that says FOR UPDATE on governed rows.
 
-Order: Beneficiary, Payment/Payout/Refund, Case, ApprovalRequest, Period, key registry; by key
-within a kind. A flow that needs two kinds takes them in this order.
+Order: Beneficiary, Payment/Payout/Refund/Dispute, Case, ApprovalRequest, Period, key registry; by
+key within a kind. A flow that needs two kinds takes them in this order.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ ORDER = (
     "payments.Payment",
     "payments.Payout",
     "payments.Refund",
+    "payments.Dispute",
     "payments.Intent",
     "cases.Case",
     "approvals.ApprovalRequest",

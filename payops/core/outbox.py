@@ -1,7 +1,8 @@
 """The outbox as a queue: PENDING messages, handed to the handler of their topic.
 
 The table of topics says who handles what, how often, and whether inside the engine's transaction
-(a batch per topic) or by its own steps (one by one). Serves D4, WH-16, WH-17 and WH-19.
+(a batch per topic), by its own steps (one by one) or as calls in flight. Serves D4, WH-16, WH-17
+and WH-19.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from django.db import connection
 
 from payops.core import audit, clock, messages, queues
 from payops.core.actors import Actor, service
+from payops.core.callers import Caller
 from payops.core.messages import News
 from payops.core.models import Book, Message, Person
-from payops.core.queues import Queue, StructuralMismatch, attempts_allowed
+from payops.core.queues import Calls, Queue, StructuralMismatch, attempts_allowed
 from payops.core.state import StaleState
 from payops.core.topics import Run, Topic, topic_table
 
@@ -43,6 +45,7 @@ def outbox_queue() -> Queue:
         finish=_finish,
         give_up=_give_up,
         lanes_in_turn=LANES_IN_TURN,
+        calls=Calls(topics=_flying_topics, caller_of=_caller_of),
     )
 
 
@@ -108,6 +111,16 @@ def _own_steps(message: Message) -> bool:
     return topic is not None and topic.run is Run.OWN_STEPS
 
 
+def _flying_topics() -> tuple[str, ...]:
+    return tuple(topic.name for topic in topic_table().values() if topic.run is Run.CALL)
+
+
+def _caller_of(message: Message) -> Caller:
+    topic = topic_table()[message.topic]
+    assert topic.run is Run.CALL and not callable(topic.handler), f"{topic.name} does not fly"
+    return topic.handler
+
+
 def _attempts_max(message: Message) -> int:
     topic = _topic(message)
     return attempts_allowed(message, topic.attempts_max if topic else UNKNOWN_TOPIC_ATTEMPTS)
@@ -121,6 +134,7 @@ def _run(batch: list[Message], now: datetime) -> None:
         topic = topic_table().get(name)
         if topic is None:
             raise StructuralMismatch(f"no handler for topic {name!r}")
+        assert callable(topic.handler), f"{name} flies and is never run as a batch"
         topic.handler(same, now)
 
 

@@ -1,10 +1,10 @@
 """The engine that drains the inbox and the outbox (design: PostgreSQL is the only queue of record).
 
-Claim: rows of a lane under SKIP LOCKED, with the attempt and a lease committed first. Run: one
-transaction for the batch; when it fails, its halves, down to the row that is to blame, so that one
-bad row never charges its neighbours. Rows whose lease ran out run alone, and die when that used up
-their attempts: what kills its worker must not do so for ever. Serves WH-16, WH-17, WH-21, WH-22,
-WH-24, SC-4.
+Claimed rows run in one transaction for the batch; when it fails, its halves, down to the row that
+is to blame, so that one bad row never charges its neighbours. Rows whose lease ran out run alone,
+and die when that used up their attempts: what kills its worker must not do so for ever. How rows
+are claimed is in `claims`, how calls fly side by side in `flights`. Serves WH-16, WH-17, WH-21,
+WH-22, WH-24, SC-4.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ from uuid import UUID, uuid4
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
-from psycopg import sql
 
-from payops.core import bulk, causes, clock
+from payops.core import bulk, causes, claims, clock
 from payops.core.state import StaleState
 
 log = logging.getLogger(__name__)
 
 BATCH_MAX = 500
-LEASE = timedelta(seconds=30)
+LEASE = claims.LEASE
 # A row that runs by its own steps is leased anew as long as its worker lives, so that a dead
 # worker's row is free soon and a slow one's is not taken away.
 BEAT_S = 10.0
@@ -82,6 +81,14 @@ TRANSIENT = (OperationalError, StaleState, ConnectionError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
+class Calls:
+    """Rows that fly as calls (`payops.core.flights`): of which topics, and who carries a row."""
+
+    topics: Callable[[], tuple[str, ...]]
+    caller_of: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """A table of QueueRows: which state waits, how a batch runs, when a row is given up.
 
@@ -99,6 +106,7 @@ class Queue:
     finish: Callable[[list[Any], datetime], None]
     give_up: Callable[[Any, datetime], None]
     lanes_in_turn: frozenset[str] = frozenset()
+    calls: Calls | None = None
 
 
 @dataclass(slots=True)
@@ -118,18 +126,23 @@ class Tally:
 
 
 def drain_once(queue: Queue, *, lane: str, batch_max: int = BATCH_MAX) -> Tally:
-    """Claim one batch and run it; a Tally with claimed 0 means the lane is empty now."""
+    """Claim one batch and run it; a Tally with claimed 0 means the lane is empty now.
+
+    Rows that fly as calls are left to `payops.core.flights`.
+    """
     tally, token = Tally(), uuid4()
-    keys, reached = _claim(queue, lane, token, batch_max)
+    which = claims.Which(queue.calls.topics(), others=True) if queue.calls else claims.ALL
+    keys, reached = claims.free(queue, lane, token, batch_max, which)
     tally.claimed += len(keys)
     if keys:
         _run(queue, keys, token, tally)
     # Rows are claimed in the order they fell due, so one that was interrupted is not behind the
     # last of a full batch: without that bound, every batch would look through the whole backlog.
     token = uuid4()
-    alone = _claim_alone(queue, lane, token, reached if len(keys) == batch_max else None)
+    until = reached if len(keys) == batch_max else None
+    alone = claims.interrupted(queue, lane, token, until, which)
     tally.claimed += len(alone)
-    if alone and not _buried(queue, alone[0], token, tally):
+    if alone and not buried(queue, alone[0], token, tally):
         _run(queue, alone, token, tally)
     return tally
 
@@ -169,82 +182,13 @@ def ready_count(queue: Queue, *, lane: str | None = None, now: datetime) -> int:
     return rows.filter(lane=lane).count() if lane else rows.count()
 
 
-CLAIM = """
-UPDATE {table} SET attempts = attempts + 1, lease_token = %s, leased_until = now() + %s,
-  interruptions = interruptions + (leased_until IS NOT NULL)::int
-WHERE id = ANY(ARRAY(SELECT id FROM {table} WHERE lane = %s AND state = %s
-  AND due_at <= least(now(), %s) AND {lease_rule} ORDER BY due_at LIMIT %s
-  FOR UPDATE SKIP LOCKED)) RETURNING id, due_at
-"""
-# Of the oldest rows, the first of every turn before the second of any. More are looked at
-# than taken, because other workers lock the same first ones.
-CLAIM_IN_TURN = """
-WITH ready AS MATERIALIZED (SELECT id, turn, due_at FROM {table} WHERE lane = %s AND state = %s
-  AND due_at <= least(now(), %s) AND {lease_rule} ORDER BY due_at LIMIT 20000),
-placed AS MATERIALIZED (SELECT id, due_at,
-    row_number() OVER (PARTITION BY turn ORDER BY due_at, id) AS place
-  FROM ready ORDER BY place, due_at LIMIT 200)
-UPDATE {table} SET attempts = attempts + 1, lease_token = %s, leased_until = now() + %s,
-  interruptions = interruptions + (leased_until IS NOT NULL)::int
-WHERE id = ANY(ARRAY(SELECT t.id FROM {table} t JOIN placed p ON p.id = t.id
-  WHERE t.state = %s AND t.leased_until IS NULL ORDER BY p.place, p.due_at LIMIT %s
-  FOR UPDATE OF t SKIP LOCKED)) RETURNING id, due_at
-"""
-# A backlog is younger than the statistics: the planner would take it for a few rows, read and sort
-# all of it for every batch. In the order of the index it stops at the limit.
-IN_INDEX_ORDER = (
-    "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off"
-)
-FREE = "leased_until IS NULL AND interruptions = 0"
-INTERRUPTED = "(leased_until < now() OR (leased_until IS NULL AND interruptions > 0))"
-
-
-def _claim(queue: Queue, lane: str, token: UUID, limit: int) -> tuple[list[UUID], datetime | None]:
-    """The keys claimed, and when the last of them fell due."""
-    if lane in queue.lanes_in_turn:
-        rows = _claimed_in_turn(queue, lane, token, limit)
-        return [key for key, _ in rows], max((due_at for _, due_at in rows), default=None)
-    rows = _claimed(queue, FREE, [token, LEASE, lane, queue.ready_state, None, limit])
-    # Keys are ordered by time, so the halves of a failed batch keep the order of arrival.
-    return sorted(key for key, _ in rows), max((due_at for _, due_at in rows), default=None)
-
-
-def _claim_alone(queue: Queue, lane: str, token: UUID, until: datetime | None) -> list[UUID]:
-    """One interrupted row that fell due before `until`."""
-    rows = _claimed(queue, INTERRUPTED, [token, LEASE, lane, queue.ready_state, until, 1])
-    return [key for key, _ in rows]
-
-
-def _claimed(queue: Queue, lease_rule: str, values: list[Any]) -> list[tuple[UUID, datetime]]:
-    statement = sql.SQL(CLAIM).format(
-        table=sql.Identifier(queue.model._meta.db_table), lease_rule=sql.SQL(lease_rule)
-    )
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute(IN_INDEX_ORDER)
-        cursor.execute(statement.as_string(cursor.connection), values)
-        return list(cursor.fetchall())
-
-
-def _claimed_in_turn(
-    queue: Queue, lane: str, token: UUID, limit: int
-) -> list[tuple[UUID, datetime]]:
-    statement = sql.SQL(CLAIM_IN_TURN).format(
-        table=sql.Identifier(queue.model._meta.db_table), lease_rule=sql.SQL(FREE)
-    )
-    ready = queue.ready_state
-    values: list[Any] = [lane, ready, None, token, LEASE, ready, limit]
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute(statement.as_string(cursor.connection), values)
-        return list(cursor.fetchall())
-
-
-def _buried(queue: Queue, key: UUID, token: UUID, tally: Tally) -> bool:
+def buried(queue: Queue, key: UUID, token: UUID, tally: Tally) -> bool:
     """True when an interrupted row has no attempt left; it is given up without another run."""
     row = queue.model.objects.filter(pk=key, lease_token=token).first()
     if row is None or row.attempts <= queue.attempts_max(row):
         return False
     words = f"interrupted {row.interruptions} times; the last attempt allowed never ended"
-    _record_failure(queue, key, token, Interrupted(words), tally)
+    charge(queue, key, token, Interrupted(words), tally)
     return True
 
 
@@ -260,7 +204,7 @@ def _run(queue: Queue, keys: list[UUID], token: UUID, tally: Tally) -> None:
     started = clock.utc_now()
     for position, row in enumerate(stepwise):
         if clock.utc_now() - started > STEPS_STARTED_WITHIN:
-            _hand_back(queue, [row.pk for row in stepwise[position:]], token)
+            hand_back(queue, [row.pk for row in stepwise[position:]], token)
             return
         _run_steps(queue, row, token, tally)
 
@@ -271,22 +215,29 @@ def _run_batch(queue: Queue, keys: list[UUID], token: UUID, tally: Tally) -> Non
         tally.finished += _in_transaction(queue, keys, token)
     except Exception as error:  # noqa: BLE001 - whatever a flow raises is charged to its row
         if len(keys) == 1:
-            _record_failure(queue, keys[0], token, error, tally)
+            charge(queue, keys[0], token, error, tally)
             return
         log.info("%s: a batch of %d is split: %s", queue.name, len(keys), error)
-        _renew(queue, keys, token, LEASE)
+        renew(queue, keys, token, LEASE)
         middle = len(keys) // 2
         _run_batch(queue, keys[:middle], token, tally)
         _run_batch(queue, keys[middle:], token, tally)
 
 
-def _renew(queue: Queue, keys: list[UUID], token: UUID, lease: timedelta) -> int:
-    """Extend the lease of rows still held; answers how many they are."""
+def renew(queue: Queue, keys: list[UUID], token: UUID, lease: timedelta) -> int:
+    """Extend the lease of rows still held; answers how many they are.
+
+    A row that is being finished right now is passed over: to wait for it, with others locked, is
+    how a heartbeat and its own worker would block each other.
+    """
     held = queue.model.objects.filter(pk__in=keys, lease_token=token, state=queue.ready_state)
-    return int(held.exclude(leased_until=None).update(leased_until=Now() + lease))
+    free = held.exclude(leased_until=None).select_for_update(skip_locked=True).order_by("pk")
+    with transaction.atomic():
+        mine = list(free.values_list("pk", flat=True))
+        return int(queue.model.objects.filter(pk__in=mine).update(leased_until=Now() + lease))
 
 
-def _hand_back(queue: Queue, keys: list[UUID], token: UUID) -> None:
+def hand_back(queue: Queue, keys: list[UUID], token: UUID) -> None:
     """Rows claimed but not begun: free again at once, the attempt not charged."""
     held = queue.model.objects.filter(pk__in=keys, lease_token=token, state=queue.ready_state)
     held.update(leased_until=None, lease_token=None, attempts=F("attempts") - 1)
@@ -306,20 +257,20 @@ def _in_transaction(queue: Queue, keys: list[UUID], token: UUID) -> int:
 
 
 @contextmanager
-def _kept_leased(queue: Queue, key: UUID, token: UUID) -> Iterator[None]:
-    """Renew a row's lease from a thread of its own until the block, or the process, ends."""
+def kept_leased(queue: Queue, held: Callable[[], list[UUID]], token: UUID) -> Iterator[None]:
+    """Renew the leases of all rows held, from one thread, until the block or the process ends."""
     over = threading.Event()
 
     def beat() -> None:
         while not over.wait(BEAT_S):
             try:
-                _renew(queue, [key], token, LEASE)
+                renew(queue, held(), token, LEASE)
             except DatabaseError as error:
-                log.warning("%s %s: the lease was not renewed: %s", queue.name, key, error)
+                log.warning("%s: leases were not renewed: %s", queue.name, error)
             finally:
                 connection.close()
 
-    thread = threading.Thread(target=beat, name=f"lease {key}", daemon=True)
+    thread = threading.Thread(target=beat, name=f"lease {token}", daemon=True)
     thread.start()
     try:
         yield
@@ -329,21 +280,36 @@ def _kept_leased(queue: Queue, key: UUID, token: UUID) -> Iterator[None]:
 
 
 def _run_steps(queue: Queue, row: Any, token: UUID, tally: Tally) -> None:
-    if not _renew(queue, [row.pk], token, LEASE):
+    if not renew(queue, [row.pk], token, LEASE):
         return
     try:
-        with _kept_leased(queue, row.pk, token):
+        with kept_leased(queue, lambda: [row.pk], token):
             queue.run([row], clock.utc_now())
-        with transaction.atomic(durable=True):
-            held = queue.model.objects.select_for_update().filter(pk=row.pk, lease_token=token)
-            rows = list(held.filter(state=queue.ready_state))
-            queue.finish(rows, clock.utc_now())
-        tally.finished += len(rows)
+        tally.finished += finish(queue, [row.pk], token)
     except Exception as error:  # noqa: BLE001 - whatever a handler raises is charged to its row
-        _record_failure(queue, row.pk, token, error, tally)
+        charge(queue, row.pk, token, error, tally)
 
 
-def _record_failure(queue: Queue, key: UUID, token: UUID, error: Exception, tally: Tally) -> None:
+def finish(queue: Queue, keys: list[UUID], token: UUID) -> int:
+    """Rows that ran, as far as they are still held; answers how many."""
+    with transaction.atomic(durable=True):
+        held = queue.model.objects.select_for_update().filter(pk__in=keys, lease_token=token)
+        rows = list(held.filter(state=queue.ready_state).order_by("pk"))
+        if rows:
+            queue.finish(rows, clock.utc_now())
+    return len(rows)
+
+
+def postpone(queue: Queue, laters: list[tuple[UUID, Postpone]], token: UUID) -> None:
+    """Each row comes back at its own time, uncharged, as far as it is still held."""
+    now = clock.utc_now()
+    with transaction.atomic(durable=True):
+        mine = queue.model.objects.filter(lease_token=token, state=queue.ready_state)
+        for key, error in sorted(laters, key=lambda told: told[0]):
+            _postpone(mine.filter(pk=key), error, now)
+
+
+def charge(queue: Queue, key: UUID, token: UUID, error: BaseException, tally: Tally) -> None:
     """A refusal or failure is recorded in its own transaction (never with what it undid)."""
     now = clock.utc_now()
     with transaction.atomic(durable=True):
@@ -351,7 +317,7 @@ def _record_failure(queue: Queue, key: UUID, token: UUID, error: Exception, tall
         if held is None or held.state != queue.ready_state:
             return
         if isinstance(error, Postpone):
-            _postpone(queue, held, error, now)
+            _postpone(queue.model.objects.filter(pk=key), error, now)
             return
         dead = _note_failure(queue, held, error, now)
         held.save(update_fields=FAILURE_COLUMNS)
@@ -365,8 +331,8 @@ def _record_failure(queue: Queue, key: UUID, token: UUID, error: Exception, tall
     tally.dead += int(dead)
 
 
-def _postpone(queue: Queue, held: Any, error: Postpone, now: datetime) -> None:
-    queue.model.objects.filter(pk=held.pk).update(
+def _postpone(row: Any, error: Postpone, now: datetime) -> None:
+    row.update(
         due_at=max(error.due_at, now + POSTPONE_MIN),
         attempts=F("attempts") - 1,
         interruptions=0,
@@ -375,7 +341,7 @@ def _postpone(queue: Queue, held: Any, error: Postpone, now: datetime) -> None:
     )
 
 
-def _note_failure(queue: Queue, held: Any, error: Exception, now: datetime) -> bool:
+def _note_failure(queue: Queue, held: Any, error: BaseException, now: datetime) -> bool:
     """Set what the row tells of its failure; answers whether it was the last."""
     structural = isinstance(error, StructuralMismatch)
     held.failure_kind = "structural" if structural else "transient"

@@ -1,10 +1,10 @@
 """Base of every governed record: a guarded state and the only writer of it.
 
-`save_many` is the one way a stateful row reaches the database: it inserts new rows and updates
+`save_changes` is the one way a stateful row reaches the database: it inserts new rows and updates
 known ones WHERE the state is still the one that was read, and writes history and audit rows in the
-same call (I10, I18). The allowed (from, to) pairs are also held by a generated trigger. Covers
-what django-fsm leaves open: `save()` and queryset updates are refused, `refresh_from_db` never
-switches protection off, a lost race raises instead of overwriting.
+same call (I10, I18); `save_many` and `save` are short for it. The allowed (from, to) pairs are also
+held by a generated trigger. Covers what django-fsm leaves open: `save()` and queryset updates are
+refused, `refresh_from_db` never switches protection off, a lost race raises instead of overwriting.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 from django.db import connection, models
 from django.db.models import QuerySet
@@ -102,6 +102,41 @@ def transition_pairs(model: type[StatefulModel]) -> set[tuple[str, str]]:
     return {(t.source, t.target) for t in field.get_all_transitions(model)}
 
 
+class Change(NamedTuple):
+    """One row to write, and what its audit and history rows say."""
+
+    row: StatefulModel
+    action: str
+    reason: str = ""
+    evidence: dict[str, Any] | None = None
+    trace_id: str = ""
+
+
+def save_changes(changes: Sequence[Change], *, actor: Actor, now: datetime) -> None:
+    """Write rows of one model, each once, with their history and one audit row each.
+
+    Raises StaleState when any row's stored state is no longer the one that was read.
+    """
+    if not changes:
+        return
+    assert connection.in_atomic_block, "a state changes inside a transaction"
+    rows = [change.row for change in changes]
+    model = type(rows[0])
+    assert all(type(row) is model for row in rows), "one call writes rows of one model"
+    assert len({id(row) for row in rows}) == len(rows), "one call writes a row once"
+    fresh = [change for change in changes if change.row._state.adding]
+    known = [change for change in changes if not change.row._state.adding]
+    _write_audit(changes, actor, now)
+    if fresh:
+        _insert(model, [change.row for change in fresh])
+        _write_history(model, fresh, actor, now, update=False)
+    for changed, group in _by_changed_columns(known).items():
+        _update_where_state(model, changed, [change.row for change in group])
+        _write_history(model, group, actor, now, update=True)
+    for row in rows:
+        row._stored = _column_values(row)  # type: ignore[attr-defined]
+
+
 def save_many(
     rows: Sequence[StatefulModel],
     *,
@@ -112,26 +147,9 @@ def save_many(
     evidence: dict[str, Any] | None = None,
     trace_id: str = "",
 ) -> None:
-    """Write rows of one model with their history and one audit row each.
-
-    Raises StaleState when any row's stored state is no longer the one that was read.
-    """
-    if not rows:
-        return
-    assert connection.in_atomic_block, "a state changes inside a transaction"
-    model = type(rows[0])
-    assert all(type(row) is model for row in rows), "one call writes rows of one model"
-    fresh = [row for row in rows if row._state.adding]
-    known = [row for row in rows if not row._state.adding]
-    _write_audit(rows, actor, now, action, reason, evidence, trace_id)
-    if fresh:
-        _insert(model, fresh)
-        _write_history(model, fresh, actor, now, reason or action, update=False)
-    for changed, group in _by_changed_columns(known).items():
-        _update_where_state(model, changed, group)
-        _write_history(model, group, actor, now, reason or action, update=True)
-    for row in rows:
-        row._stored = _column_values(row)  # type: ignore[attr-defined]
+    """`save_changes` for rows of which the same is told."""
+    changes = [Change(row, action, reason, evidence, trace_id) for row in rows]
+    save_changes(changes, actor=actor, now=now)
 
 
 def save(row: StatefulModel, **kwargs: Any) -> None:
@@ -163,14 +181,14 @@ def _column_values(row: models.Model) -> dict[str, Any]:
 
 
 def _by_changed_columns(
-    rows: Iterable[StatefulModel],
-) -> dict[tuple[str, ...], list[StatefulModel]]:
-    groups: dict[tuple[str, ...], list[StatefulModel]] = defaultdict(list)
-    for row in rows:
-        before, after = row._stored, _column_values(row)  # type: ignore[attr-defined]
+    changes: Iterable[Change],
+) -> dict[tuple[str, ...], list[Change]]:
+    groups: dict[tuple[str, ...], list[Change]] = defaultdict(list)
+    for change in changes:
+        before, after = change.row._stored, _column_values(change.row)  # type: ignore[attr-defined]
         changed = tuple(sorted(name for name in after if after[name] != before.get(name)))
         if changed:
-            groups[changed].append(row)
+            groups[changed].append(change)
     return groups
 
 
@@ -210,34 +228,25 @@ def _update_where_state(
 
 def _write_history(
     model: type[StatefulModel],
-    rows: list[StatefulModel],
+    changes: list[Change],
     actor: Actor,
     now: datetime,
-    reason: str,
     *,
     update: bool,
 ) -> None:
     history_model = get_history_manager_for_model(model).model
-    tracked = history_model.tracked_fields
+    tracked, kind = history_model.tracked_fields, "~" if update else "+"
     bulk.copy(
         history_model._meta.db_table,
         [*(str(field.column) for field in tracked), *HISTORY_COLUMNS],
         [
-            [*_copied(row, tracked), now, actor.user_id, reason, "~" if update else "+"]
-            for row in rows
+            [*_copied(each.row, tracked), now, actor.user_id, each.reason or each.action, kind]
+            for each in changes
         ],
     )
 
 
-def _write_audit(
-    rows: Sequence[StatefulModel],
-    actor: Actor,
-    now: datetime,
-    action: str,
-    reason: str,
-    evidence: dict[str, Any] | None,
-    trace_id: str,
-) -> None:
+def _write_audit(changes: Sequence[Change], actor: Actor, now: datetime) -> None:
     audit.record(
         audit.event(
             book=row.book,
@@ -251,5 +260,5 @@ def _write_audit(
             evidence=evidence,
             trace_id=trace_id or row.trace_id,
         )
-        for row in rows
+        for row, action, reason, evidence, trace_id in changes
     )

@@ -14,22 +14,28 @@ from django.core.checks import Error, register
 from django.utils.module_loading import import_string
 
 if TYPE_CHECKING:
+    from payops.core.callers import Caller
     from payops.core.models import Message
 
 
 class Run(StrEnum):
-    """How a handler runs: inside the engine's transaction with its batch, or by its own steps."""
+    """How a handler runs: inside the engine's transaction with its batch, by its own steps, or as
+    a call that flies beside others."""
 
     IN_TRANSACTION = "in_transaction"
     OWN_STEPS = "own_steps"
+    CALL = "call"
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`handler` takes a batch (IN_TRANSACTION) or a batch of one (OWN_STEPS) and `now`."""
+    """`handler` takes a batch (IN_TRANSACTION) or a batch of one (OWN_STEPS) and `now`.
+
+    With CALL it is a Caller: it begins, is asked for room, and records.
+    """
 
     name: str
-    handler: Callable[[list[Message], datetime], None]
+    handler: Callable[[list[Message], datetime], None] | Caller
     lane: str
     attempts_max: int
     run: Run

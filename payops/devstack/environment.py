@@ -109,6 +109,7 @@ def product_environment(
         "PAYOPS_SEED_WEBHOOK_SECRET_ADYEN_DEMO": secrets.webhook_adyen_demo,
         "PAYOPS_SEED_WEBHOOK_SECRET_PAYPAL_DEMO": secrets.webhook_paypal_demo,
         "PAYOPS_SEED_WEBHOOK_SECRET_STANDARD_DEMO": secrets.webhook_standard_demo,
+        "PAYOPS_SEED_WEBHOOK_SECRET_SERVICENOW_SUPPORT": secrets.webhook_servicenow_support,
     }
     given = {name: value for name, value in base.items() if value}
     made = {**unless_given, **given, **fixed}

@@ -30,6 +30,7 @@ class Secrets:
     webhook_standard_demo: str
     webhook_adyen_demo: str
     webhook_paypal_demo: str
+    webhook_servicenow_support: str
 
 
 def load_secrets(*, directory: Path) -> Secrets:

@@ -20,6 +20,13 @@ FILE = "stack.json"
 ENVIRONMENT_FILE = "stack.env"
 PEOPLE_FILE = "people.json"
 _ENVIRONMENT_PREFIXES = ("DATABASE_", "REDIS_URL", "PAYOPS_")
+SEEDED_ACCOUNTS = (
+    "stripe/demo",
+    "adyen/demo",
+    "paypal/demo",
+    "standard/demo",
+    "servicenow/support",
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,8 @@ def write_stack(
 ) -> None:
     """Exactly the promised shape; an address nobody serves is null."""
     secrets = {
-        f"{provider}/demo": environment[f"PAYOPS_SEED_WEBHOOK_SECRET_{provider.upper()}_DEMO"]
-        for provider in ("stripe", "adyen", "paypal", "standard")
+        account: environment[f"PAYOPS_SEED_WEBHOOK_SECRET_{account.replace('/', '_').upper()}"]
+        for account in SEEDED_ACCOUNTS
     }
     content = {
         "web": addresses.web,

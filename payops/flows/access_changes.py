@@ -21,7 +21,10 @@ from payops.core.models import ApiKey, Book, Person, RoleGrant, User
 from payops.core.roles import Act, Role
 from payops.flows.governed import ChangeRefused, only_book
 
-API_ACTS = frozenset({Act.REQUEST_PAYOUT.value, Act.VIEW_BOOKS.value, Act.POST_ENTRY.value})
+API_ACTS = frozenset(
+    str(act.value)
+    for act in (Act.REQUEST_PAYOUT, Act.REQUEST_REFUND, Act.VIEW_BOOKS, Act.POST_ENTRY)
+)
 
 
 def revoke_role(*, grant_id: UUID, reason: str, actor: Actor, now: datetime) -> RoleGrant:

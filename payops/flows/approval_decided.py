@@ -8,12 +8,21 @@ from datetime import datetime
 from approvals.models import ApprovalRequest
 from payops.core import ids
 from payops.core.models import Message
-from payops.flows import governance, payout, payout_exception, payout_unsent
+from payops.flows import governance
+from payops.flows.disputes import loss as dispute_loss
+from payops.flows.payouts import exception as payout_exception
+from payops.flows.payouts import request as payout
+from payops.flows.payouts import unsent as payout_unsent
+from payops.flows.refunds import request as refund
+from payops.flows.refunds import unsent as refund_unsent
 
 HANDLERS: dict[str, Callable[[ApprovalRequest, datetime], None]] = {
     payout_exception.KIND: payout_exception.on_decided,
     payout.KIND: payout.on_release_decided,
     payout_unsent.KIND: payout_unsent.on_decided,
+    dispute_loss.KIND: dispute_loss.on_decided,
+    **dict.fromkeys(refund.KINDS, refund.on_decided),
+    refund_unsent.KIND: refund_unsent.on_decided,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,8 @@ from payops.core.actors import Actor
 from payops.core.messages import News
 from payops.core.models import Book, ProviderAccount
 from payops.core.queues import StructuralMismatch
-from payops.payments.models import Beneficiary, Payment, Payout
+from payops.payments import refundable
+from payops.payments.models import Beneficiary, Dispute, Payment, Payout, Refund
 from payops.payments.services import HoldTarget, place_hold
 from payops.psp.base import NormalizedEvent
 from payops.webhooks import services as inbox
@@ -97,13 +99,29 @@ class Batch:
     released: list[tuple[Book, str]] = field(default_factory=list)
     news: list[News] = field(default_factory=list)
     voids: list[tuple[Payout, str]] = field(default_factory=list)
+    # Nothing of it is written: only what it gathered itself counts as known.
+    rehearsal: bool = False
     # The ids under which people were shown what an event of a closed month would post.
     shown_as: dict[str, str] = field(default_factory=dict)
+    # Every refund of the charges that refund events are about; the charge of each such event.
+    refunds: dict[UUID, Refund] = field(default_factory=dict)
+    refund_charges: dict[UUID, UUID] = field(default_factory=dict)
+    # Charges whose refunds changed here.
+    recounted: set[UUID] = field(default_factory=set)
+    disputes: dict[UUID, Dispute] = field(default_factory=dict)
+    changed_disputes: dict[UUID, Dispute] = field(default_factory=dict)
+    # What was told of each dispute here; the books follow once all of it is known.
+    disputes_told: dict[UUID, list[Any]] = field(default_factory=dict)
+    # What is done with cases once those of this batch are open.
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
 
     def flush(self) -> None:
-        payments = list(self.changed_payments.values())
-        state.save_many(payments, actor=self.actor, now=self.now, action="payment.recorded")
+        self.write_payments()
+        disputes = list(self.changed_disputes.values())
+        state.save_many(disputes, actor=self.actor, now=self.now, action="dispute.recorded")
         self._flush_cases()
+        for finish in self.afterwards:
+            finish()
         self._flush_voids()
         if self.postings:
             try:
@@ -114,6 +132,18 @@ class Batch:
             keys = [key for owner, key in self.released if owner == book]
             inbox.release_waiting(book=book, keys=keys, actor=self.actor, now=self.now)
         messages.send(self.news, now=self.now)
+
+    def write_payments(self) -> None:
+        """Before a refund of one is written, and once at the end."""
+        payments = list(self.changed_payments.values())
+        self.changed_payments = {}
+        state.save_many(payments, actor=self.actor, now=self.now, action="payment.recorded")
+        for payment in payments:
+            counted = (
+                payment.reserved_minor or payment.refunded_minor or payment.over_refunded_minor
+            )
+            if counted or payment.pk in self.recounted:
+                refundable.recount(payment.pk)
 
     def _flush_cases(self) -> None:
         findings = [work.finding for work in self.case_works]

@@ -143,6 +143,8 @@ def _try(held: Dispatch) -> ConnectorOutcome:
         return _refused(f"{held.connector} has no address any more")
     http = HttpClient(allow=settings.HTTP_ALLOW, deadline_s=DEADLINE_S)
     try:
+        if outside.is_word_to_ticket(held):
+            return _say(held, address, http)
         if held.message is not None:
             connector = registry.message_connector(name=held.connector, address=address, http=http)
             return connector.send(message=_message(held), deadline_s=DEADLINE_S)
@@ -176,6 +178,22 @@ def _message(held: Dispatch) -> base.Message:
         deep_link=held.message.link,
         is_repeat=held.is_repeat,
     )
+
+
+def _say(held: Dispatch, address: str, http: HttpClient) -> ConnectorOutcome:
+    """Words to a ticket of theirs; a reference that is none of their form is never sent."""
+    tickets = registry.ticket_connector(name=held.connector, address=address, http=http)
+    try:
+        return tickets.comment(comment=_comment(held), deadline_s=DEADLINE_S)
+    except ValueError as error:
+        return _refused(f"{held.recipient[:60]} cannot be told: {error}")
+
+
+def _comment(held: Dispatch) -> base.Comment:
+    assert held.message is not None
+    again = "Sent again, as nobody saw whether it arrived.\n\n" if held.is_repeat else ""
+    text = f"{again}{held.message.body}\n\n{held.message.link}".strip()
+    return base.Comment(external_ref=held.recipient, text=text)
 
 
 def _ticket(held: Dispatch) -> base.Ticket:
@@ -263,7 +281,7 @@ def _settle(held: Dispatch, state: str, reason: str, now: datetime) -> None:
     held.save()
     if was == state:
         return
-    about = held.case.public_id if held.case is not None else held.connector
+    about = _about(held)
     audit.record(
         [
             audit.event(
@@ -305,9 +323,16 @@ def _link(held: Dispatch, *, already: bool, now: datetime) -> None:
     cases.append(held.case, [line], actor=ACTOR, now=now)
 
 
+def _about(held: Dispatch) -> str:
+    """The record whose trail says what became of it: words to a ticket name theirs in their key."""
+    if outside.is_word_to_ticket(held):
+        return held.correlation_id.partition(":")[0]
+    return held.case.public_id if held.case is not None else held.connector
+
+
 def _kind(held: Dispatch) -> Literal["message", "ticket", "comment", "check"]:
     if held.message is not None:
-        return "message"
+        return "comment" if outside.is_word_to_ticket(held) else "message"
     if held.ticket is None:
         return "check"
     return "ticket" if outside.is_opening(held) else "comment"

@@ -27,8 +27,8 @@ import payops
 from payops.core import anchors, audit
 from payops.core.actors import Actor
 from payops.core.models import AuditSeal
-from payops.flows.trace import Chain
-from payops.flows.trace_records import Records
+from payops.flows.trace.chain import Chain
+from payops.flows.trace.records import Records
 
 FORMAT = "payops-evidence-pack/1"
 LINKS_MAX = 200_000

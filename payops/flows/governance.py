@@ -36,6 +36,8 @@ from payops.flows import (
     webhook_secrets,
 )
 from payops.flows.governed import ChangeRefused, Governed, only_book
+from payops.flows.refunds import obligations as refund_obligations
+from payops.flows.refunds import policy as refund_policy
 
 __all__ = ["GOVERNED", "ChangeRefused", "on_decided", "propose", "subject_of"]
 
@@ -44,7 +46,11 @@ NOT_GRANTED = frozenset(ApprovalRequest.State) - {
     ApprovalRequest.State.PENDING,
     ApprovalRequest.State.APPROVED,
 }
-OTHER_TABLES = {lane_policy.TABLE.name: lane_policy.TABLE, **export_mapping.TABLES}
+OTHER_TABLES = {
+    lane_policy.TABLE.name: lane_policy.TABLE,
+    refund_policy.TABLE.name: refund_policy.TABLE,
+    **export_mapping.TABLES,
+}
 
 
 def propose(
@@ -101,6 +107,8 @@ def on_decided(approval: ApprovalRequest, now: datetime) -> None:
     with transaction.atomic(durable=True):
         if approval.kind == beneficiary.KIND:
             beneficiary.lock(approval.subject_id)
+        if approval.kind == refund_obligations.KIND:
+            refund_obligations.lock(approval.subject_id)
         if approval.kind == policy_changes.KIND:
             policy_changes.activate_policy(
                 request_id=approval.pk, actor=ACTOR, now=now, tables=OTHER_TABLES
@@ -218,6 +226,12 @@ GOVERNED = {
             ended=parity_verdict.ended,
         ),
         Governed(rate_changes.KIND, Act.MANAGE_RATES, rate_changes.check, rate_changes.apply),
+        Governed(
+            refund_obligations.KIND,
+            Act.PROPOSE_RESOLUTION,
+            refund_obligations.check,
+            refund_obligations.apply,
+        ),
     )
 }
 

@@ -21,11 +21,16 @@ from payops.core.ids import UnknownId
 from payops.core.jobs import JobRefused
 from payops.core.models import Book, Message, Person
 from payops.core.roles import Act, acts_of
+from payops.flows.refunds import bulk as refund_bulk
 from payops.webhooks import services as inbox
 from payops.webhooks.models import ProviderEvent
 
 NOTE_MAX = 240
 DISCARD_MAX = 500
+
+
+class KeptRefusal(str):
+    """Words of a refusal whose own records stay, as those of a refused refund do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +194,29 @@ def _case(subject_id: str) -> Case:
     return locks.row(Case, Case.key_of(subject_id))
 
 
+# ---- refunds -------------------------------------------------------------------------------
+
+
+def _look_at_refunds(book: Book, subject_ids: Sequence[str]) -> list[Planned]:
+    """Lines of a file that was begun before; each is looked at anew when it is asked for."""
+    rows = []
+    for subject_id, line in refund_bulk.find(book, subject_ids).items():
+        if line is None:
+            rows.append(Planned(subject_id, "", "not found", "no file kept here has such a line"))
+        else:
+            rows.append(Planned(subject_id, refund_bulk.label_of(line), line.reason_code))
+    return rows
+
+
+def _ask_refund(subject_id: str, said: Mapping[str, Any], actor: Actor, now: datetime) -> str:
+    refund = refund_bulk.ask_line(subject_id, actor=actor, now=now)
+    if refund.refusal:
+        return KeptRefusal(
+            f"{refund.public_id} {refund_bulk.state_words(refund)}: {refund.refusal}"
+        )
+    return f"{refund.public_id} {refund_bulk.state_words(refund)}: {refund.amount}"
+
+
 # ---- arguments -----------------------------------------------------------------------------
 
 
@@ -210,6 +238,10 @@ def _who(said: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     if person is None:
         raise JobRefused("the owner is none of the people of this company")
     return {"owner": str(person.pk), "owner_name": person.name}
+
+
+def _nothing(said: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    return {}
 
 
 def _until(said: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -328,6 +360,18 @@ KINDS = {
             _comment_case,
             _note,
             ("note",),
+        ),
+        Kind(
+            refund_bulk.KIND,
+            "Ask for",
+            "refund",
+            Act.REQUEST_REFUND,
+            "Each line is checked and decided as a single request is; what was asked for before is "
+            "not asked for twice.",
+            _look_at_refunds,
+            _ask_refund,
+            _nothing,
+            (),
         ),
     )
 }

@@ -29,7 +29,7 @@ from payops.core.queues import Postpone
 from payops.core.roles import Act, acts_of
 from payops.core.state import StaleState
 from payops.flows import governance
-from payops.flows.job_kinds import KINDS, Kind, Planned
+from payops.flows.job_kinds import KINDS, KeptRefusal, Kind, Planned
 
 log = logging.getLogger(__name__)
 ACTOR = service("jobs")
@@ -151,7 +151,8 @@ def _act(job: Job, key: UUID) -> None:
                 return
             actor = _actor(job, kind.needs, now)
             words = kind.act(row.subject_id, job.arguments, actor, now)
-            jobs.settle(row, Outcome.SUCCEEDED, words, now=now)
+            refused = isinstance(words, KeptRefusal)
+            jobs.settle(row, Outcome.REFUSED if refused else Outcome.SUCCEEDED, words, now=now)
     except OperationalError as error:
         if not connection.is_usable():
             raise

@@ -26,8 +26,9 @@ from payops.core import audit, clock, ids
 from payops.core.actors import Actor
 from payops.core.models import Book
 from payops.core.money import Money, MoneyError
-from payops.flows import parties, trace_find
+from payops.flows import parties
 from payops.flows.parties import PartyUnknown
+from payops.flows.trace import find as trace_find
 from payops.payments.models import Payment
 
 RULE = "ledger.impossible_predecessor"

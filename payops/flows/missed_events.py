@@ -24,7 +24,8 @@ from payops.core.queues import Postpone
 from payops.flows import questions
 from payops.payments.models import Payout
 from payops.psp import registry
-from payops.psp.base import AccountFacts, EventPage, WebhookItem
+from payops.psp.base import AccountFacts, WebhookItem
+from payops.psp.calling import EventPage
 from payops.webhooks import listed
 from payops.webhooks.listed import ListedBody
 from payops.webhooks.models import Listing, Secret
@@ -178,10 +179,11 @@ def _take_in(account: ProviderAccount, listing: Listing, page: EventPage) -> Non
 
 
 def _addressed(now: datetime) -> QuerySet[ProviderAccount]:
-    """Accounts that webhooks can reach: without a secret nothing is accepted, nothing is missed."""
+    """Accounts that webhooks can reach and that list events: without a secret nothing is accepted,
+    so nothing is missed; a ticket system lists nothing."""
     live = Q(retired_at=None) | Q(retired_at__gt=now)
     secrets = Secret.objects.filter(live, account=OuterRef("pk"), active_from__isnull=False)
-    return ProviderAccount.objects.filter(Exists(secrets))
+    return ProviderAccount.objects.filter(Exists(secrets), provider__in=registry.with_calls())
 
 
 def _only_certain(

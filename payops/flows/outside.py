@@ -71,6 +71,11 @@ def is_trial(dispatch: Dispatch) -> bool:
     return dispatch.correlation_id.startswith((TEST, CHECK))
 
 
+def is_word_to_ticket(dispatch: Dispatch) -> bool:
+    """Words for a ticket that others opened, in a system that carries tickets."""
+    return dispatch.message is not None and CONNECTORS[dispatch.connector].tickets is not None
+
+
 def announce(*, notice: LocalMessage, now: datetime) -> list[Dispatch]:
     """A copy of the notice through every configured connector of messages."""
     rows = []
@@ -102,6 +107,14 @@ def tell_closed(*, case: Case, entry_key: str, now: datetime) -> list[Dispatch]:
             key = f"{ticket.correlation_id}|{entry_key}"
             rows.append(_of_ticket(ticket, case, each.connector, key, now))
     return _send(rows, TICKETS, now)
+
+
+def tell_ticket(*, words: LocalMessage, system: str, ref: str, now: datetime) -> list[Dispatch]:
+    """The words as a comment on a ticket of theirs, where that system has an address here."""
+    entry = configured().get(system)
+    if entry is None or entry.tickets is None:
+        return []
+    return _send([_of_notice(words, system, ref, now)], TICKETS, now)
 
 
 def send_trial(*, book: Book, connector: str, actor: Actor, now: datetime) -> Dispatch:

@@ -1,18 +1,23 @@
 """Payment events: one Payment per provider reference, one journal outcome per movement (WH-29).
 
 `captured` may arrive before or without `authorized`; older news never regresses newer state (F31).
-The book's policies say whether an authorisation is posted and how a sale is presented (LJ-7).
+Where a provider captures in parts, each part is a movement and an entry of its own, up to what was
+authorised (RF-4). The book's policies say whether an authorisation is posted and how a sale is
+presented (LJ-7).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from django.db import connection
 
 from ledger import matrix, policies, posting
+from ledger.models import JournalEntry
 from payops.core import bulk, ids
+from payops.core.money import Money
 from payops.core.queues import StructuralMismatch
 from payops.flows.batch import Batch, EventWork
 from payops.payments.models import Beneficiary, Payment
@@ -57,11 +62,20 @@ def sellers(works: Sequence[EventWork]) -> dict[tuple[UUID, str], Beneficiary]:
     return {(seller.book_id, seller.reference): seller for seller in found}
 
 
+def payment_known(address: str, provider_ref: str) -> str:
+    """What refunds and disputes of a charge wait for: that it is known, and captured."""
+    return f"payment:{address}:{provider_ref}"
+
+
 def apply(batch: Batch, work: EventWork) -> None:
     key = batch.payment_keys.get((work.account.pk, work.said.provider_ref))
     payment = batch.payments.get(key) if key else None
     if payment is None:
         _create(batch, work)
+    elif payment.state == Payment.State.CAPTURED and _is_part(work.said):
+        _capture_more(batch, work, payment, work.said)
+    elif payment.state == Payment.State.CAPTURED and _authorizes_more(work.said, payment):
+        _learn_authorized(batch, work, payment)
     elif payment.state in FINAL:
         work.ignore(f"the payment is {payment.state} already", payment.public_id)
     else:
@@ -104,6 +118,7 @@ def _create(batch: Batch, work: EventWork) -> None:
     batch.payments[payment.pk] = payment
     batch.payment_keys[(work.account.pk, said.provider_ref)] = payment.pk
     batch.changed_payments[payment.pk] = payment
+    batch.released.append((payment.book, payment_known(work.account.address, said.provider_ref)))
     if captured:
         _post_capture(batch, work, payment)
     elif born == Payment.State.AUTHORIZED and policies.posts_authorizations(payment.book):
@@ -139,6 +154,7 @@ def _capture(batch: Batch, work: EventWork, payment: Payment, said: NormalizedEv
             f"captured {amount} of payment {payment.public_id} authorised for {payment.amount}"
         )
     payment.capture(captured_minor=amount.minor, at=work.occurred_at)
+    batch.released.append((payment.book, payment_known(work.account.address, said.provider_ref)))
     payment.fee_minor = said.fee.minor if said.fee else payment.fee_minor
     if said.platform_fee:
         payment.platform_fee_minor = said.platform_fee.minor
@@ -148,6 +164,83 @@ def _capture(batch: Batch, work: EventWork, payment: Payment, said: NormalizedEv
         _post_memo(batch, work, payment, "payment.authorization_used", payment.captured_minor)
         if rest:
             _post_memo(batch, work, payment, "payment.voided", rest)
+
+
+def _is_part(said: NormalizedEvent) -> bool:
+    """A capture that has a reference of its own beside its payment's."""
+    of_payment = said.original_provider_ref == said.provider_ref
+    return said.kind == "payment.captured" and of_payment and bool(said.movement_ref)
+
+
+def _capture_more(batch: Batch, work: EventWork, payment: Payment, said: NormalizedEvent) -> None:
+    """A further part; it waits while the authorisation that is known does not cover it."""
+    amount = said.amount
+    if amount is None or amount.currency != payment.currency:
+        raise StructuralMismatch(
+            f"captured {amount} of payment {payment.public_id} authorised for {payment.amount}"
+        )
+    if _capture_posted(batch, payment, said.movement_ref or ""):
+        work.ignore(f"capture {said.movement_ref} is known", payment.public_id)
+        return
+    together = Money(payment.captured_minor + amount.minor, payment.currency)
+    if together.minor > payment.amount_minor:
+        words = f"captured {together} with this part, {payment.amount} are authorised"
+        work.park(authorized_more(work.account.address, said.provider_ref), words)
+        return
+    fee_before = min(payment.platform_fee_minor, payment.captured_minor)
+    if said.platform_fee:
+        payment.platform_fee_minor = max(payment.platform_fee_minor, said.platform_fee.minor)
+    platform_fee = min(payment.platform_fee_minor - fee_before, amount.minor)
+    fee_minor = said.fee.minor if said.fee else 0
+    payment.captured_minor = together.minor
+    payment.fee_minor += fee_minor
+    payment.trace_id = work.event.trace_id
+    movement_ref = said.movement_ref or ""
+    _post_part(batch, work, payment, amount.minor, platform_fee, fee_minor, movement_ref)
+    batch.changed_payments[payment.pk] = payment
+    work.done(f"a further {amount} captured, {together} in all", payment.public_id)
+
+
+def _capture_posted(batch: Batch, payment: Payment, movement_ref: str) -> bool:
+    """By the movement's own name, which the entry of every capture keeps."""
+    if any(
+        entry.subject_id == payment.public_id
+        and entry.event_class == "payment.captured"
+        and entry.refs.provider_transaction_id == movement_ref
+        for entry in batch.postings
+    ):
+        return True
+    if batch.rehearsal:
+        return False
+    return JournalEntry.objects.filter(
+        book=payment.book,
+        subject_id=payment.public_id,
+        event_class="payment.captured",
+        provider_transaction_id=movement_ref,
+    ).exists()
+
+
+def _authorizes_more(said: NormalizedEvent, payment: Payment) -> bool:
+    """Its capture was told first, with no more than itself to go by."""
+    amount = said.amount
+    if said.kind != "payment.authorized" or amount is None:
+        return False
+    return amount.currency == payment.currency and amount.minor > payment.amount_minor
+
+
+def _learn_authorized(batch: Batch, work: EventWork, payment: Payment) -> None:
+    assert work.said.amount is not None
+    payment.amount_minor = work.said.amount.minor
+    payment.trace_id = work.event.trace_id
+    batch.changed_payments[payment.pk] = payment
+    key = authorized_more(work.account.address, payment.provider_ref)
+    batch.released.append((payment.book, key))
+    work.done(f"the payment was authorised for {payment.amount}", payment.public_id)
+
+
+def authorized_more(address: str, provider_ref: str) -> str:
+    """What a part waits for that exceeds the authorisation known so far."""
+    return f"authorized:{address}:{provider_ref}"
 
 
 def _authorization_posted(batch: Batch, payment: Payment) -> bool:
@@ -166,22 +259,39 @@ def _authorization_posted(batch: Batch, payment: Payment) -> bool:
 
 
 def _post_capture(batch: Batch, work: EventWork, payment: Payment) -> None:
-    seller_share = payment.captured_minor - payment.platform_fee_minor
-    if seller_share < 0:
+    """The first or only capture, under the payment's own reference."""
+    captured_minor, platform_fee = payment.captured_minor, payment.platform_fee_minor
+    if _is_part(work.said):
+        # The fee of the whole payment, told with its first part.
+        platform_fee = min(platform_fee, captured_minor)
+    if platform_fee > captured_minor:
         raise StructuralMismatch(
-            f"platform fee {payment.platform_fee_minor} exceeds the captured "
-            f"{payment.captured_minor} minor units"
+            f"platform fee {platform_fee} exceeds the captured {captured_minor} minor units"
         )
+    ref = payment.provider_ref
+    _post_part(batch, work, payment, captured_minor, platform_fee, payment.fee_minor, ref)
+
+
+def _post_part(
+    batch: Batch,
+    work: EventWork,
+    payment: Payment,
+    captured_minor: int,
+    platform_fee: int,
+    fee_minor: int,
+    movement_ref: str,
+) -> None:
     amounts = {
-        "gross": payment.captured_minor,
-        "seller_share": seller_share,
-        "platform_fee": payment.platform_fee_minor,
+        "gross": captured_minor,
+        "seller_share": captured_minor - platform_fee,
+        "platform_fee": platform_fee,
     }
     variant = policies.capture_variant(payment.book)
-    batch.postings.append(_posting(work, payment, "payment.captured", amounts, variant=variant))
-    if payment.fee_minor:
-        fee = {"fee": payment.fee_minor, "total": payment.fee_minor}
-        batch.postings.append(_posting(work, payment, "fee.charged", fee))
+    entry = _posting(work, payment, "payment.captured", amounts, variant=variant)
+    batch.postings.append(replace(entry, movement_ref=movement_ref))
+    if fee_minor:
+        entry = _posting(work, payment, "fee.charged", {"fee": fee_minor, "total": fee_minor})
+        batch.postings.append(replace(entry, movement_ref=movement_ref))
 
 
 def _post_memo(

@@ -24,9 +24,14 @@ from payops.core import audit, clock, ids, locks
 from payops.core.actors import service
 from payops.core.models import Book, Message, ProviderAccount
 from payops.core.queues import Postpone, StructuralMismatch
-from payops.flows import late_postings, parking, payment_events, payout_events, verification
+from payops.flows import late_postings, parking, payment_events, verification
 from payops.flows.batch import Batch, EventWork
-from payops.payments.models import Beneficiary, Payment, Payout
+from payops.flows.disputes import cases as dispute_cases
+from payops.flows.disputes import events as dispute_events
+from payops.flows.payouts import events as payout_events
+from payops.flows.refunds import events as refund_events
+from payops.flows.refunds import tickets as refund_tickets
+from payops.payments.models import Beneficiary, Dispute, Payment, Payout, Refund
 from payops.psp import registry
 from payops.psp.base import EventRefused
 from payops.webhooks.bodies import bodies_of
@@ -75,7 +80,13 @@ def _decide(
     for work in works:
         _apply(batch, work, known)
     _apply_released(batch, works, known)
+    dispute_events.settle_all(batch, works)
+    if batch.recounted:
+        batch.case_works.extend(dispute_cases.after_refunds(batch.recounted, batch.now))
     batch.flush()
+    for work in works:
+        if work.event.outcome == refund_tickets.HEARD:
+            refund_tickets.apply(batch, work)
     known.verdicts.write()
     asks = [each for one in held.values() for each in one.asks]
     late_postings.note(asks, now=batch.now, parked=True)
@@ -102,6 +113,7 @@ def note_repeat(messages: list[Message], now: datetime) -> None:
     if any(event.state == ProviderEvent.State.RECEIVED for event in events.values()):
         raise Postpone("the event itself is not decided yet", now + REPEAT_WAIT)
     rows, lines = [], []
+    refund_tickets.asked_again(_same(deliveries, events), now)
     for delivery in sorted(deliveries, key=lambda d: d.pk):
         event = events[(delivery.account_id, delivery.dedupe_key)]
         same = event.fingerprint == delivery.fingerprint
@@ -110,8 +122,17 @@ def note_repeat(messages: list[Message], now: datetime) -> None:
             lines.append((event, delivery))
         else:
             _open_conflict(event, delivery, now)
+            refund_tickets.tell_conflict(event, delivery, now)
     audit.record(rows)
     _append_repeats(lines, now)
+
+
+def _same(
+    deliveries: Iterable[Delivery], events: dict[tuple[UUID, str], ProviderEvent]
+) -> list[tuple[ProviderEvent, Delivery]]:
+    """Repeats with the content that is known."""
+    pairs = [(events[each.account_id, each.dedupe_key], each) for each in deliveries]
+    return [(event, each) for event, each in pairs if event.fingerprint == each.fingerprint]
 
 
 def _parsed(events: list[ProviderEvent]) -> list[EventWork]:
@@ -137,16 +158,23 @@ def _parsed(events: list[ProviderEvent]) -> list[EventWork]:
 
 
 def _lock_subjects(batch: Batch, works: Sequence[EventWork]) -> None:
-    """Beneficiaries of payouts, then payments, then payouts (the lock order), each by key."""
+    """Beneficiaries of payouts, payments, payouts, refunds, disputes (the lock order), by key."""
     payouts = payout_events.find(works)
     if payouts:
         locks.rows(Beneficiary, {payout.beneficiary_id for payout in payouts.values()})
-    payments = payment_events.find(works)
-    batch.payments = locks.rows(Payment, payments.values())
+    disputed = dispute_events.find(works)
+    refunded = refund_events.find(works)
+    payments = payment_events.find(works) | disputed | refunded.payments
+    others = {*refunded.charges.values(), *refund_tickets.find(works)}
+    batch.payments = locks.rows(Payment, {*payments.values(), *others})
     batch.payment_keys = payments
     batch.sellers = payment_events.sellers(works)
     batch.payouts = locks.rows(Payout, {payout.pk for payout in payouts.values()})
     batch.payout_keys = {event_key: payout.pk for event_key, payout in payouts.items()}
+    batch.refund_charges = refunded.charges
+    batch.refunds = locks.rows(Refund, refund_events.of_charges(refunded.keys))
+    concerned = {*disputed.values(), *refunded.keys}
+    batch.disputes = locks.rows(Dispute, dispute_events.of_charges(concerned))
 
 
 @dataclass(slots=True)
@@ -218,6 +246,12 @@ def _apply_kind(batch: Batch, work: EventWork, proved: frozenset[str]) -> None:
         payout_events.apply(batch, work, proved)
     elif kind.startswith("payment."):
         payment_events.apply(batch, work)
+    elif refund_events.is_about(work):
+        refund_events.apply(batch, work)
+    elif kind.startswith("dispute."):
+        dispute_events.apply(batch, work)
+    elif kind == refund_tickets.KIND:
+        work.done(refund_tickets.HEARD, "")
     else:
         why = NOT_OURS if kind.startswith("settlement.") else NO_MEANING
         reason = work.said.reason.replace("_", " ") or f"{kind}: {why}"

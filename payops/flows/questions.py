@@ -16,7 +16,8 @@ from payops.core.models import ProviderAccount
 from payops.flows import calls, intents
 from payops.payments import call_gate
 from payops.psp import registry
-from payops.psp.base import EventPage, NoAnswer, NormalizedEvent, PayoutLookup, StateLookup
+from payops.psp.base import NormalizedEvent
+from payops.psp.calling import EventPage, NoAnswer, PayoutLookup, RefundList, StateLookup
 
 # Reasons that mean nobody answered; any other refusal is an answer of a provider that is there.
 SILENT = frozenset(
@@ -51,6 +52,16 @@ def fetch_payout(*, account: ProviderAccount, provider_ref: str) -> PayoutLookup
         provider_ref=provider_ref, **_address(account)
     )
     _tell(account, found.reason if isinstance(found, NoAnswer) else "", provider_ref)
+    return found
+
+
+def list_refunds(*, account: ProviderAccount, payment_ref: str) -> RefundList | NoAnswer:
+    """Every refund of one payment, as the provider has them. Raises Postpone."""
+    calls.take_turn(account)
+    found = registry.refunds(account.provider).list_refunds(
+        payment_provider_ref=payment_ref, **_address(account)
+    )
+    _tell(account, found.reason if isinstance(found, NoAnswer) else "", payment_ref)
     return found
 
 

@@ -18,7 +18,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from approvals.services import expire_due
-from payops.core import audit, clock, logs, queues, schedule, wake
+from payops.core import audit, clock, flights, logs, queues, schedule, wake
 from payops.core.lanes import LANES
 from payops.core.queues import Tally
 from payops.flows import (
@@ -29,10 +29,12 @@ from payops.flows import (
     manual_posting,
     missed_events,
     provider_event,
-    silent_payouts,
     turns,
     verify_event,
 )
+from payops.flows.disputes import deadlines as dispute_deadlines
+from payops.flows.payouts import silent as silent_payouts
+from payops.flows.refunds import silent as silent_refunds
 from payops.webhooks import services as inbox_services
 
 log = logging.getLogger(__name__)
@@ -71,8 +73,12 @@ def housekeeping() -> None:
         with schedule.slot("missing-settled", now, every_s=300) as mine:
             if mine:
                 silent_payouts.close_settled(now)
+        with schedule.slot("dispute-deadlines", now, every_s=dispute_deadlines.EVERY_S) as mine:
+            if mine:
+                dispute_deadlines.escalate(now)
         missed_events.ask_all(now)
         silent_payouts.ask_all(now)
+        silent_refunds.ask_all(now)
         dispatches.resend_unknown(now)
         manual_posting.keep_up(now)
 
@@ -93,6 +99,7 @@ def drain(lane: str, *, budget_s: float) -> Tally:
         before = total.claimed
         for queue in QUEUES:
             total.add(queues.drain_once(queue, lane=lane))
+            total.add(flights.fly(queue, lane=lane, budget_s=until - time.monotonic()))
         if total.claimed == before:
             return total
     return total

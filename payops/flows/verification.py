@@ -22,7 +22,8 @@ from payops.core.messages import News
 from payops.core.models import Book, ProviderAccount
 from payops.flows.batch import OUTCOME_MAX, Batch, CaseWork, EventWork
 from payops.psp import registry
-from payops.psp.base import NoAnswer, NormalizedEvent, NotFound, StateLookup
+from payops.psp.base import NormalizedEvent
+from payops.psp.calling import NoAnswer, NotFound, StateLookup
 from payops.webhooks.models import ProviderEvent, Verification
 from payops.webhooks.services import verify_key
 
@@ -30,7 +31,7 @@ TOPIC = "event.verify"
 POLICY, DEADLINE = "policy", "deadline"
 Verdict = Verification.Verdict
 # Kinds that have an effect here; others mean nothing and need no proof.
-ACTED_ON = ("payout.", "payment.")
+ACTED_ON = ("payout.", "payment.", "refund.", "dispute.")
 # Kinds whose event posts to the journal or decides what will be posted.
 MOVES_MONEY = frozenset(
     {
@@ -39,6 +40,15 @@ MOVES_MONEY = frozenset(
         "payout.failed",
         "payout.returned",
         "payout.canceled",
+        "refund.accepted",
+        "refund.succeeded",
+        "refund.failed",
+        "refund.failed_late",
+        "refund.canceled",
+        "refund.returned",
+        "dispute.funds_withdrawn",
+        "dispute.funds_returned",
+        "dispute.lost",
     }
 )
 CONFIRMED = "confirmed by the provider"
@@ -46,6 +56,7 @@ NOT_OFFERED = "the provider offers no way to ask; its signature stands alone"
 # Answers that settle nothing although the provider gave them.
 HIDING = {
     "failed_hides_paid": "it is failed there, which does not show whether it was paid before",
+    "failed_hides_succeeded": "it is failed there, which does not show whether it had succeeded",
     "failed_hides_in_transit": "it is failed there, which does not show whether it was sent before",
 }
 TITLE_CHARS_MAX = 200
@@ -102,6 +113,8 @@ def judge(*, said: NormalizedEvent, found: StateLookup) -> Judgement:
 
 def can_ask(account: ProviderAccount, said: NormalizedEvent) -> bool:
     """Whether the provider shows the object of such an event at all."""
+    if not registry.has_calls(account.provider):
+        return False
     return said.kind in registry.calls(account.provider).askable
 
 
@@ -178,7 +191,7 @@ def question(event: ProviderEvent, cause: str, book: Book) -> News:
 def is_wanted(work: EventWork) -> bool:
     """Whether the account's policy wants this event confirmed before anything is done."""
     policy, kind = work.account.verify_policy, work.said.kind
-    if policy == "never" or not kind.startswith(ACTED_ON):
+    if policy == "never" or not kind.startswith(ACTED_ON) or work.said.wish is not None:
         return False
     return policy == "always" or kind in MOVES_MONEY
 
@@ -224,7 +237,7 @@ def tell_overdue(batch: Batch, work: EventWork, told: Verification) -> None:
     """
     if told.verdict == Verdict.UNANSWERED:
         found = _unanswered(batch, work, told)
-    elif told.verdict == Verdict.AGREES and work.event.pk not in batch.payout_keys:
+    elif told.verdict == Verdict.AGREES and not _subject_of(batch, work):
         found = _unknown(batch, work, told)
     else:
         found = _mismatch(batch, work, told)
@@ -251,8 +264,8 @@ def _mismatch(batch: Batch, work: EventWork, told: Verification) -> CaseWork:
 
 def _unknown(batch: Batch, work: EventWork, told: Verification) -> CaseWork:
     """Made in the provider's dashboard, or by somebody who has our keys (F4)."""
-    ref = work.said.provider_ref
-    words = f"{work.account} has payout {ref}, which is none of ours: {told.words}"
+    ref, noun = work.said.provider_ref, work.said.kind.partition(".")[0]
+    words = f"{work.account} has {noun} {ref}, which is none of ours: {told.words}"
     found = _finding(batch, work, "unknown_object", f"{work.account}:{ref}", words)
     return CaseWork(found, [_line(work, "unknown", words, told)])
 
@@ -305,4 +318,4 @@ def _was_told(found: CaseWork) -> bool:
 
 def _subject_of(batch: Batch, work: EventWork) -> str:
     key = batch.payout_keys.get(work.event.pk)
-    return batch.payouts[key].public_id if key else ""
+    return batch.payouts[key].public_id if key else work.event.subject_id

@@ -1,9 +1,9 @@
-"""The contract between the product and a payment service provider: bytes in, dataclasses out.
+"""What a payment service provider, or a ticket system, tells us: bytes in, dataclasses out.
 
-Owns the shapes every adapter speaks: a webhook authenticated into items (one or many per body,
-signed by header, by item or by certificate), an item parsed into a canonical event, and the calls
-that move money. Never touches a table, the clock of a decision or the network itself. Serves
-WH-2, WH-4, WH-9, WH-15, WH-23, WH-26 to WH-29, PX-8, PX-16, D14 and D17.
+Owns the shapes of the listening half: a webhook authenticated into items (one or many per body,
+signed by header, by item or by certificate), and an item parsed into a canonical event. The calls
+that move money are `calling`. Never touches a table, the clock of a decision or the network.
+Serves WH-2, WH-4, WH-9, WH-23, WH-26, WH-28, WH-29, RF-1 and PX-8.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,12 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from payops.core.http import HttpClient
 from payops.core.money import Money
 
 Lane = Literal["high", "standard", "bulk"]
-CallKind = Literal["succeeded", "refused", "failed", "unknown", "mismatch"]
+# An inquiry moves no money; a second round (second chargeback, pre-arbitration) may move it again.
+Stage = Literal["inquiry", "chargeback", "second_round"]
 Disposition = Literal["retryable", "new_details", "compliance"]
-PayoutStatus = Literal["pending", "in_transit", "paid", "failed", "returned", "canceled"]
 
 # Every value `NormalizedEvent.kind` can take. A flow without a meaning for one of them ends the
 # event IGNORED with a reason; it can be processed again once it has one.
@@ -29,6 +28,7 @@ KINDS = frozenset(
         "payment.failed",
         "payment.expired",
         "payment.canceled",
+        "refund.requested",
         "refund.accepted",
         "refund.succeeded",
         "refund.failed",
@@ -179,6 +179,24 @@ class Authentication:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RefundWish:
+    """A refund that somebody asks for in a ticket: the words of the ticket, nothing decided yet.
+
+    `payment_ref` is the provider's reference of the charge, our payment id or its merchant
+    reference; `amount` None asks for all that is left. `evidence` holds the named evidence fields.
+    """
+
+    request_id: str
+    ticket: str
+    payment_ref: str
+    reason_code: str
+    note: str
+    requester: str
+    amount: Money | None = None
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NormalizedEvent:
     """One item in the product's own words.
 
@@ -186,7 +204,10 @@ class NormalizedEvent:
     `original_provider_ref` what that derives from (the payment of a refund or dispute, the payout
     a reversal takes back). `movement_ref` names the money movement told of,
     `failure_movement_ref` the one that gives the money back. `method` is how a payment was made, in
-    the words of `methods`. `reason` says why a kind is ignored.
+    the words of `methods`. `reason` says why a kind is ignored. `wish` is set for refund.requested.
+    `due_at` is a dispute's evidence deadline, `refundable` whether its charge may still be
+    refunded, `stage` how far it has come; None where the provider does not say. For
+    refund.observed both references are the payment's: the refund itself is not named.
     """
 
     kind: str
@@ -212,6 +233,10 @@ class NormalizedEvent:
     trace_ref: str | None = None
     method: str | None = None
     reason: str = ""
+    wish: RefundWish | None = None
+    due_at: datetime | None = None
+    refundable: bool | None = None
+    stage: Stage | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,118 +248,6 @@ class FailureCause:
     disposition: Disposition
     words: str
     next_step: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PayoutOrder:
-    """A payout to submit; the idempotency key was stored before this object was made."""
-
-    our_ref: str
-    merchant_ref: str
-    amount: Money
-    destination_token: str = field(repr=False)
-    description: str
-    idempotency_key: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RefundOrder:
-    """A refund of one payment, by the provider's reference of that payment."""
-
-    our_ref: str
-    merchant_ref: str
-    payment_provider_ref: str
-    amount: Money
-    idempotency_key: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CallOutcome:
-    """What came of one call that moves money.
-
-    succeeded: accepted, the echo agrees. mismatch: accepted, but the echo names another amount,
-    currency or reference: a case, not a success. refused: final. failed: the same call is safe to
-    repeat, after `retry_after_s` when given. unknown: verify first, never a new key (D14).
-    """
-
-    kind: CallKind
-    started_at: datetime
-    finished_at: datetime
-    provider_ref: str | None = None
-    provider_status: str | None = None
-    echo_amount: Money | None = None
-    echo_reference: str | None = None
-    status_code: int | None = None
-    error_code: str | None = None
-    request_masked: Mapping[str, object] = field(default_factory=dict)
-    response_masked: Mapping[str, object] = field(default_factory=dict)
-    replayed: bool = False
-    retry_after_s: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PayoutState:
-    """A payout as the provider shows it now; `raw_status` keeps the provider's own word."""
-
-    provider_ref: str
-    status: PayoutStatus
-    raw_status: str
-    amount: Money
-    our_ref: str | None
-    merchant_ref: str | None
-    created_at: datetime | None
-    failure_code: str | None = None
-    failure_message: str | None = None
-    failure_movement_ref: str | None = None
-    movement_ref: str | None = None
-    trace_ref: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ObjectState:
-    """The object of an event as the provider shows it now (WH-15).
-
-    `reached` holds every canonical kind that the present state proves to have happened: a payout
-    that is failed after it was paid has reached payout.initiated, payout.paid and payout.failed.
-    """
-
-    provider_ref: str
-    raw_status: str
-    reached: frozenset[str]
-    amount: Money | None = None
-    our_ref: str | None = None
-    failure_code: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NotFound:
-    """The provider itself says that it has no such object; a proxy's 404 never counts."""
-
-    searched: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NoAnswer:
-    """The question stays open. `more_than_one` lists the references found: a person must look."""
-
-    reason: str
-    provider_refs: tuple[str, ...] = ()
-
-
-PayoutLookup = PayoutState | NotFound | NoAnswer
-StateLookup = ObjectState | NotFound | NoAnswer
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EventPage:
-    """Events listed at the provider, each as a body that `parse` reads (WH-27).
-
-    Ask again with `cursor` while it is not None. A missing page raises nothing: `error` says why.
-    """
-
-    bodies: tuple[bytes, ...]
-    cursor: str | None
-    error: str | None = None
 
 
 class WebhookAdapter(Protocol):
@@ -378,89 +291,3 @@ class WebhookAdapter(Protocol):
     def refusal_status(self, authentication: Authentication) -> int: ...
 
     def success_body(self) -> tuple[bytes, str]: ...
-
-
-class PayoutCalls(Protocol):
-    """The calls that move money out, and the questions that settle an unknown.
-
-    `settings` are the account's own values (see AccountFacts); a provider that needs none
-    ignores them. `askable` holds the kinds whose object the provider shows when it is asked;
-    `fetch_state` answers NoAnswer("not_offered") for every other one, and asks nothing.
-    """
-
-    key_window_s: int
-    askable: frozenset[str]
-
-    def submit_payout(
-        self,
-        *,
-        order: PayoutOrder,
-        http: HttpClient,
-        base_url: str,
-        api_key: str,
-        deadline_s: float,
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> CallOutcome: ...
-
-    def fetch_payout(
-        self,
-        *,
-        provider_ref: str,
-        http: HttpClient,
-        base_url: str,
-        api_key: str,
-        deadline_s: float,
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> PayoutLookup: ...
-
-    def find_payout(
-        self,
-        *,
-        our_ref: str,
-        created_after: datetime,
-        http: HttpClient,
-        base_url: str,
-        api_key: str,
-        deadline_s: float,
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> PayoutLookup: ...
-
-    def fetch_state(
-        self,
-        *,
-        said: NormalizedEvent,
-        http: HttpClient,
-        base_url: str,
-        api_key: str,
-        deadline_s: float,
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> StateLookup:
-        """The object `said` is about, asked of the provider itself; never the event again."""
-        ...
-
-    def list_events(
-        self,
-        *,
-        created_after: datetime,
-        cursor: str | None,
-        http: HttpClient,
-        base_url: str,
-        api_key: str,
-        deadline_s: float,
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> EventPage: ...
-
-
-class RefundCalls(Protocol):
-    """The refund half, for the providers that have it."""
-
-    def submit_refund(
-        self,
-        *,
-        order: RefundOrder,
-        http: HttpClient,
-        base_url: str,
-        api_key: str,
-        deadline_s: float,
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> CallOutcome: ...

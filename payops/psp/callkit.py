@@ -13,7 +13,8 @@ from typing import Any
 from payops.core.http import HttpAnswer, HttpClient, HttpFailed, HttpRefused, HttpUnknown
 from payops.core.money import Money, MoneyError
 from payops.psp import strictjson
-from payops.psp.base import CallOutcome, EventRefused
+from payops.psp.base import EventRefused
+from payops.psp.calling import CallOutcome, NoAnswer, NotFound, RefundList, RefundState
 from payops.psp.strictjson import child, id_or_none, text_or_none
 
 RETRY_AFTER_MAX_S = 3600
@@ -29,6 +30,10 @@ ANSWER_FIELDS = (
     "created",
     "failure_code",
     "failure_message",
+    "failure_reason",
+    "charge",
+    "payment",
+    "balance_transaction",
 )
 ERROR_FIELDS = ("type", "code", "message", "param")
 # Answers that do not say whether the work was done: the request, or one like it, may be running.
@@ -45,12 +50,17 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Echo:
-    """What an answer says that it did."""
+    """What an answer says that it did; `reached` and `movement_ref` as in CallOutcome.
+
+    `reached` is None where nothing is to be proved by the answer alone.
+    """
 
     provider_ref: str | None
     status: str | None
     amount: Money | None
     reference: str | None
+    reached: frozenset[str] | None = None
+    movement_ref: str | None = None
 
 
 def send(
@@ -101,6 +111,29 @@ def ask(
     return answer.status, body, ""
 
 
+def object_at(
+    *,
+    url: str,
+    provider_ref: str,
+    http: HttpClient,
+    headers: Mapping[str, str],
+    deadline_s: float,
+) -> dict[str, Any] | NotFound | NoAnswer:
+    """The object under `url`/its id. Only the provider's own `resource_missing` is NotFound."""
+    safe_ref = path_id(provider_ref)
+    if safe_ref is None:
+        return NoAnswer(reason="reference_malformed")
+    status, body, reason = ask(
+        http=http, url=f"{url}/{safe_ref}", headers=headers, deadline_s=deadline_s
+    )
+    if reason:
+        return NoAnswer(reason=reason)
+    if status == 404:
+        missing = error_code(body) == "resource_missing"
+        return NotFound(searched=safe_ref) if missing else NoAnswer(reason="status_404")
+    return body
+
+
 def error_code(body: Mapping[str, Any]) -> str | None:
     """The machine word of an error answer: its code, else its type."""
     error = child(body, "error")
@@ -112,6 +145,39 @@ def safe_key_window_s(provider_window_s: int | None) -> int:
     if provider_window_s is None:
         return ASSUMED_KEY_WINDOW_S
     return min(provider_window_s * 4 // 5, KEY_WINDOW_CAP_S)
+
+
+def never_sent(reason: str, request_masked: Mapping[str, object]) -> CallOutcome:
+    """A call that we refuse to make: nothing left the process."""
+    now = datetime.now(UTC)
+    return CallOutcome(
+        kind="refused",
+        started_at=now,
+        finished_at=now,
+        error_code=reason,
+        request_masked=request_masked,
+    )
+
+
+def at_first(steps: frozenset[str] | tuple[str, ...]) -> frozenset[str]:
+    """What the answer to the first call proves: a refund born failed cannot have failed late."""
+    return frozenset(steps) - {"refund.failed_late"}
+
+
+def the_one(*, our_ref: str, listed: RefundList | NoAnswer) -> RefundState | NotFound | NoAnswer:
+    """The refund that carries our reference, out of all of its payment's."""
+    if isinstance(listed, NoAnswer):
+        return listed
+    ours = [state for state in listed.refunds if state.our_ref == our_ref]
+    if len(ours) > 1:
+        refs = tuple(state.provider_ref for state in ours)
+        return NoAnswer(reason="more_than_one", provider_refs=refs)
+    if not listed.complete:
+        # One that was found may have a twin among those that were not shown.
+        return NoAnswer(
+            reason="list_too_long", provider_refs=tuple(state.provider_ref for state in ours)
+        )
+    return ours[0] if ours else NotFound(searched=our_ref)
 
 
 def path_id(provider_ref: str) -> str | None:
@@ -174,12 +240,15 @@ def judged(outcome: CallOutcome, echo: Echo, expected: Expected) -> CallOutcome:
         provider_status=echo.status,
         echo_amount=echo.amount,
         echo_reference=echo.reference,
+        movement_ref=echo.movement_ref,
     )
     if echo.amount != expected.amount:
         return replace(outcome, kind="mismatch", error_code="amount_mismatch")
     if echo.reference != expected.reference:
         return replace(outcome, kind="mismatch", error_code="reference_mismatch")
-    return replace(outcome, kind="succeeded")
+    if echo.reached is not None and not echo.reached:
+        return replace(outcome, kind="unknown", error_code="status_unknown")
+    return replace(outcome, kind="succeeded", reached=echo.reached or frozenset())
 
 
 def _ended(outcome: CallOutcome, kind: Any, reason: str) -> CallOutcome:

@@ -10,11 +10,12 @@ import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from payops.simulator import adyen_notices, adyen_objects, faults, lifecycle
+from payops.simulator import adyen_objects, faults, lifecycle, refunds
 from payops.simulator.config import ADYEN
 from payops.simulator.gateway import Answer, Call, Face, operation, resource_missing
 from payops.simulator.manners import ADYEN_CHECKOUT, ADYEN_TRANSFERS
 from payops.simulator.money import AMOUNT_MAX, iso_minor
+from payops.simulator.refund_rules import Wish
 from payops.simulator.store import Database, Record, object_get, objects_select
 from payops.simulator.wire import Params, Refused, json_params, text, whole
 
@@ -107,18 +108,16 @@ def refund_create(db: Database, call: Call) -> Answer:
             422, "Original pspReference required for this operation", code="resource_missing"
         )
     currency = params["amount"]["currency"]
-    if currency != payment.body["currency"]:
+    if currency != payment.body["currency"] and not call.rules.permissive:
         raise Refused(422, "Invalid currency: another one was captured.", param="amount.currency")
     value = whole(params["amount"], "value", high=AMOUNT_MAX)
     amount = faults.booked_amount(call.fault, iso_minor(ADYEN, value, currency))
-    refund = adyen_notices.refund_open(
-        call.world,
-        db,
-        payment=payment,
+    wish = Wish(
         amount=amount,
-        reference=text(params, "reference", default=""),
-        key=call.origin.key,
+        reference=text(params, "reference", default="") or None,
+        merchant_reference=payment.reference,
     )
+    refund = refunds.refund_open(call.world, db, payment=payment, wish=wish, origin=call.origin)
     return {
         "merchantAccount": params["merchantAccount"],
         "paymentPspReference": payment.id,

@@ -1,44 +1,30 @@
-"""Adyen's payments and refunds: what happens to them and the notifications that tell of it.
+"""Adyen's classic notifications: how payments, and news of them without money, are told.
 
-Owns captures, refunds with their late failure, and chargebacks. One webhook body carries one item
-or several. Transfers are lifecycle.py's.
+One webhook body carries one item or several. Refunds and disputes are told through here by
+refund_news.py and dispute_news.py; transfers are lifecycle.py's.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from payops.simulator import adyen_objects
 from payops.simulator.config import ADYEN
-from payops.simulator.events import ONCE, Spread, event_put
+from payops.simulator.events import Spread, event_put
 from payops.simulator.store import (
     Database,
     Record,
     movement_add,
-    movement_is_back,
-    object_add,
-    object_get,
-    object_save,
-    objects_select,
 )
 from payops.simulator.wire import Refused
 from payops.simulator.world import World
 
 # Event code -> the direction the payment's whole amount moves in with it, or None.
 TOLD: dict[str, str | None] = {
-    "NOTIFICATION_OF_CHARGEBACK": None,
-    "REQUEST_FOR_INFORMATION": None,
-    "CHARGEBACK": "out",
-    "CHARGEBACK_REVERSED": "in",
-    "SECOND_CHARGEBACK": "out",
-    "PREARBITRATION_WON": None,
-    "PREARBITRATION_LOST": None,
-    "DISPUTE_DEFENSE_PERIOD_ENDED": None,
     "NOTIFICATION_OF_FRAUD": None,
     "MANUAL_REVIEW_ACCEPT": None,
     "CAPTURE_FAILED": "out",
 }
-# How a refund that was told as done still goes wrong.
-LATE = ("REFUND_FAILED", "REFUNDED_REVERSED")
 
 
 @dataclass(frozen=True)
@@ -51,6 +37,7 @@ class Notice:
     amount: int
     success: bool = True
     reason: str = ""
+    additional: Mapping[str, str] = field(default_factory=dict)
 
 
 def payment_tell(
@@ -76,97 +63,10 @@ def payment_tell(
     return ids[-1]
 
 
-def refund_open(
-    world: World, db: Database, *, payment: Record, amount: int, reference: str, key: str | None
-) -> Record:
-    """A refund that was asked for: done when enough is left, else told as REFUND false."""
-    body = payment.body
-    left = body["amount"] - body["refunded"] if body["status"] == "captured" else 0
-    is_good = amount <= left
-    refund = {
-        "id": adyen_objects.reference_new(),
-        "amount": amount,
-        "currency": body["currency"],
-        "status": "succeeded" if is_good else "failed",
-        "failure_code": None if is_good else "Insufficient balance on payment",
-        "created": int(world.clock()),
-        "reference": reference,
-        "payment": payment.id,
-    }
-    record = Record(
-        seq=0,
-        id=str(refund["id"]),
-        provider=ADYEN,
-        kind="refund",
-        reference=reference,
-        merchant_reference=body["reference"],
-        parent=payment.id,
-        body=refund,
-    )
-    object_add(
-        db,
-        provider=ADYEN,
-        kind="refund",
-        body=refund,
-        reference=reference,
-        merchant_reference=body["reference"],
-        parent=payment.id,
-    )
-    if is_good:
-        body["refunded"] += amount
-        object_save(db, body=body)
-        _move(world, db, record, kind="refund", direction="out", key=key)
-    notice = Notice(
-        "REFUND",
-        record.id,
-        reference,
-        amount,
-        success=is_good,
-        reason=str(refund["failure_code"] or ""),
-    )
-    notify(world, db, payment=payment, notices=[notice], spread=ONCE)
-    return record
-
-
-def refund_fail(world: World, db: Database, *, name: str, code: str, spread: Spread) -> str:
-    """A refund told as done that goes wrong later: the money is back. Once per refund."""
-    if code not in LATE:
-        raise Refused(400, f"event must be one of: {', '.join(LATE)}.", param="event")
-    refund = object_get(db, provider=ADYEN, kind="refund", id=name)
-    if refund is None:
-        found = objects_select(
-            db,
-            where="provider = 'adyen' AND kind = 'refund' AND reference = ?",
-            values=(name,),
-            limit=1,
-        )
-        refund = found[0] if found else None
-    if refund is None:
-        raise Refused(404, f"No refund {name[:80]}.", code="resource_missing")
-    if refund.body["status"] != "succeeded" or movement_is_back(db, object_id=refund.id):
-        raise Refused(409, f"{refund.id} has failed already.", code="already_failed")
-    payment = object_get(db, provider=ADYEN, kind="payment", id=refund.body["payment"])
-    assert payment is not None
-    refund.body["status"] = "failed"
-    object_save(db, body=refund.body)
-    payment.body["refunded"] -= refund.body["amount"]
-    object_save(db, body=payment.body)
-    _move(world, db, refund, kind="refund_failure", direction="in")
-    # Adyen tells a late failure under the pspReference of the refund itself.
-    notice = Notice(
-        code,
-        refund.id,
-        refund.reference or "",
-        refund.body["amount"],
-        reason="Refund was refused by the scheme",
-    )
-    return notify(world, db, payment=payment, notices=[notice], spread=spread)
-
-
 def payment_disturb(
     world: World, db: Database, *, payment: Record, code: str, spread: Spread
 ) -> str:
-    """A chargeback, its reversal, or news without money, about the whole payment."""
+    """A capture that failed after all, or news without money, about the whole payment."""
     if code not in TOLD:
         raise Refused(400, f"event must be one of: {', '.join(TOLD)}.", param="event")
     body = payment.body
@@ -177,9 +77,18 @@ def payment_disturb(
 
 
 def notify(
-    world: World, db: Database, *, payment: Record, notices: list[Notice], spread: Spread
+    world: World,
+    db: Database,
+    *,
+    payment: Record,
+    notices: list[Notice],
+    spread: Spread,
+    about: str = "",
 ) -> str:
-    """Store one body of these items and queue it; the id of the event."""
+    """Store one body of these items and queue it; the id of the event.
+
+    `about` is the refund or dispute the event is kept with, where it is not the payment's own.
+    """
     config = world.config
     items: list[dict[str, Any]] = [
         adyen_objects.item(
@@ -192,6 +101,7 @@ def notify(
             at=world.clock(),
             success=notice.success,
             reason=notice.reason,
+            additional=notice.additional,
         )
         for notice in notices
     ]
@@ -201,15 +111,13 @@ def notify(
         db,
         provider=ADYEN,
         type=",".join(notice.code for notice in notices),
-        object_id=payment.id,
+        object_id=about or payment.id,
         event=event,
         spread=spread,
     )
 
 
-def _move(
-    world: World, db: Database, record: Record, *, kind: str, direction: str, key: str | None = None
-) -> None:
+def _move(world: World, db: Database, record: Record, *, kind: str, direction: str) -> None:
     movement_add(
         db,
         record=record,
@@ -217,6 +125,6 @@ def _move(
         direction=direction,
         amount=record.body["amount"],
         currency=record.body["currency"],
-        key=key,
+        key=None,
         at=world.clock(),
     )

@@ -5,7 +5,7 @@ with Adyen's own decimals. Writes nothing, sends nothing.
 """
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from payops.simulator.config import ADYEN
@@ -114,12 +114,14 @@ def item(
     at: float,
     success: bool = True,
     reason: str = "",
+    additional: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """One unsigned classic item about a payment; booleans are strings at Adyen."""
     told: dict[str, Any] = {
         "additionalData": {
             "metadata.seller": payment["seller"],
             "metadata.platform_fee": str(payment["platform_fee"]),
+            **(additional or {}),
         },
         "amount": amount(value, payment["currency"]),
         "eventCode": code,

@@ -25,7 +25,14 @@ TRIES_MAX = 1_000
 SETTLE_MAX_S = 86_400.0
 DEFAULT_BACKOFF_S = "1,2,5,10,20,30"
 DEFAULT_TRIES = "40"
-DEFAULT_KEY_WINDOW_S = "86400"
+# How long each provider remembers a key, as it documents it; the standard one promises nothing.
+DAY_S = 86_400.0
+KEY_WINDOWS_S: Mapping[str, float] = {
+    STRIPE: DAY_S,
+    ADYEN: 7 * DAY_S,
+    PAYPAL: 45 * DAY_S,
+    STANDARD: DAY_S,
+}
 DEFAULT_MERCHANT = "MeridianDE"
 DEFAULT_LOGIN_S = "32400"
 EVENT_DAYS = 30
@@ -61,7 +68,7 @@ class Config:
     settle_s: float
     backoff_s: tuple[float, ...]
     tries_max: int
-    key_window_s: float
+    key_windows_s: Mapping[str, float]
 
 
 def read_config(*, environ: Mapping[str, str], directory: Path) -> Config:
@@ -96,7 +103,7 @@ def read_config(*, environ: Mapping[str, str], directory: Path) -> Config:
         settle_s=_seconds(environ, "SIM_SETTLE_S", "1.0"),
         backoff_s=_backoff(environ),
         tries_max=int(_seconds(environ, "SIM_TRIES", DEFAULT_TRIES, low=1, high=TRIES_MAX)),
-        key_window_s=_seconds(environ, "SIM_KEY_WINDOW_S", DEFAULT_KEY_WINDOW_S, high=1e8),
+        key_windows_s=_key_windows(environ),
     )
 
 
@@ -122,6 +129,14 @@ def _seconds(
     if not low <= value <= high:
         raise ConfigError(f"{name} must lie between {low:g} and {high:g}")
     return value
+
+
+def _key_windows(environ: Mapping[str, str]) -> Mapping[str, float]:
+    """One window for all when it is named, else each provider's own."""
+    if not environ.get("SIM_KEY_WINDOW_S"):
+        return KEY_WINDOWS_S
+    window_s = _seconds(environ, "SIM_KEY_WINDOW_S", "", high=1e8)
+    return dict.fromkeys(PROVIDERS, window_s)
 
 
 def _backoff(environ: Mapping[str, str]) -> tuple[float, ...]:

@@ -10,16 +10,20 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from payops.simulator import delivery, faults, lifecycle, losses, outages, witness
-from payops.simulator.config import COPIES_MAX, PROVIDERS, SETTLE_MAX_S
-from payops.simulator.events import (
-    QUEUED,
-    Spread,
-    enqueue,
-    event_get,
+from payops.simulator import (
+    control_refunds,
+    delivery,
+    faults,
+    lifecycle,
+    losses,
+    outages,
+    witness,
 )
+from payops.simulator.config import PROVIDERS, SETTLE_MAX_S
+from payops.simulator.events import QUEUED, enqueue, event_get, spread_asked
+from payops.simulator.jobs import job_add
 from payops.simulator.lifecycle import Failure
-from payops.simulator.payments import Payment, payment_disturb, payment_open, refund_fail
+from payops.simulator.payments import Payment, payment_disturb, payment_open
 from payops.simulator.store import (
     Database,
     Record,
@@ -94,8 +98,7 @@ def _params(request: Request) -> Params:
 
 
 def _reset(world: World) -> dict[str, Any]:
-    world.store.reset()
-    world.dice.seed(1)
+    world.restart()
     world.wake()
     return {"reset": True}
 
@@ -121,7 +124,7 @@ def _faults_clear(db: Database, act: Act) -> dict[str, Any]:
 
 def _fail(db: Database, act: Act) -> dict[str, Any]:
     record = _payout(db, act)
-    spread = _spread(act.params)
+    spread = spread_asked(act.params)
     failure = Failure(
         code=text(act.params, "failure_code", default="could_not_process", pattern=_CODE),
         event=text(act.params, "event", default=""),
@@ -141,7 +144,7 @@ def _fail(db: Database, act: Act) -> dict[str, Any]:
         "spread_s": spread.spread_s,
         "repeat": failure.repeat,
     }
-    lifecycle.job_add(db, due_at=due_at, verb="fail", object_id=record.id, arguments=arguments)
+    job_add(db, due_at=due_at, verb="fail", object_id=record.id, arguments=arguments)
     return _told(record, None) | {"due_at": due_at}
 
 
@@ -162,7 +165,7 @@ def _unclaim(db: Database, act: Act) -> dict[str, Any]:
 
 def _reverse(db: Database, act: Act) -> dict[str, Any]:
     record = _payout(db, act)
-    spread = _spread(act.params)
+    spread = spread_asked(act.params)
     event = lifecycle.payout_reverse(act.world, db, record=record, spread=spread)
     return _told(record, event)
 
@@ -177,7 +180,7 @@ def _resend_last(db: Database, act: Act) -> dict[str, Any]:
     row = witness.last_event(db, record)
     if row is None:
         raise Refused(409, f"Nothing was told of {record.id} yet.", code="event_missing")
-    numbers = enqueue(act.world, db, event_id=row["id"], spread=_spread(act.params))
+    numbers = enqueue(act.world, db, event_id=row["id"], spread=spread_asked(act.params))
     return _told(record, row["id"]) | {"deliveries": numbers}
 
 
@@ -185,7 +188,7 @@ def _resend(db: Database, act: Act) -> dict[str, Any]:
     row = event_get(db, id=act.name)
     if row is None:
         raise Refused(404, f"No event {act.name[:80]}.", code="resource_missing")
-    numbers = enqueue(act.world, db, event_id=row["id"], spread=_spread(act.params))
+    numbers = enqueue(act.world, db, event_id=row["id"], spread=spread_asked(act.params))
     return {"event": row["id"], "deliveries": numbers, "about": row["object_id"]}
 
 
@@ -207,21 +210,15 @@ def _payment(db: Database, act: Act) -> dict[str, Any]:
         act.world,
         db,
         payment=payment,
-        spread=_spread(params),
+        spread=spread_asked(params),
         split=bool(flag(params, "split")),
     )
     return {"payment": record.body, "event": event, "about": payment.reference}
 
 
 def _disturb(db: Database, act: Act) -> dict[str, Any]:
-    wanted, spread = text(act.params, "event"), _spread(act.params)
+    wanted, spread = text(act.params, "event"), spread_asked(act.params)
     event = payment_disturb(act.world, db, name=act.name, event=wanted, spread=spread)
-    return {"event": event, "about": act.name}
-
-
-def _refund_fail(db: Database, act: Act) -> dict[str, Any]:
-    wanted, spread = text(act.params, "event", default=""), _spread(act.params)
-    event = refund_fail(act.world, db, name=act.name, event=wanted, spread=spread)
     return {"event": event, "about": act.name}
 
 
@@ -289,16 +286,8 @@ def _told(record: Record, event: str | None) -> dict[str, Any]:
     return {"payout": payout_shown(record), "event": event, "about": record.id}
 
 
-def _spread(params: Params) -> Spread:
-    return Spread(
-        copies=whole(params, "copies", default=1, low=1, high=COPIES_MAX),
-        spread_s=seconds(params, "spread_s", high=DELAY_MAX_S),
-        parallel=whole(params, "parallel", default=0, high=COPIES_MAX),
-    )
-
-
 _PAYOUT = r"/payouts/(?P<name>[^/]{1,240})"
-_FAULT = "match fault times delay_s delta booked moves_money provider operation reference"
+_FAULT = f"{' '.join(sorted(faults.FIELDS))} provider operation reference"
 _SWITCHES = f"{' '.join(DELIVERY_SWITCHES)} order seed retry_now"
 _PAYMENT = (
     f"provider reference seller amount currency fee platform_fee status method split {_SPREAD}"
@@ -308,14 +297,14 @@ _FAIL = f"failure_code event delay_s repeat {_SPREAD}"
 _IGNORED = f"failure_code event {_SPREAD}"
 _PAGED = "after limit"
 # Method, path, what the page says afterwards, parameters, handler.
-ROUTES: tuple[tuple[str, str, str, str | None, Handler], ...] = (
+ROUTES: tuple[control_refunds.Route, ...] = (
     ("GET", "/state", "", "", witness.state),
     ("GET", "/payouts", "", "provider reference merchant_reference limit", witness.payouts),
     (
         "GET",
         "/movements",
         "",
-        f"provider kind direction reference object_id {_PAGED}",
+        f"provider kind direction reference object_id key {_PAGED}",
         witness.movements,
     ),
     ("GET", "/events", "", f"provider type object_id {_PAGED}", witness.events),
@@ -326,7 +315,7 @@ ROUTES: tuple[tuple[str, str, str, str | None, Handler], ...] = (
         f"provider type object_id event_id state {_PAGED}",
         witness.deliveries,
     ),
-    ("GET", "/calls", "", f"provider operation {_PAGED}", witness.calls),
+    ("GET", "/calls", "", f"provider operation key reference object_id {_PAGED}", witness.calls),
     ("GET", "/losses", "", "", _losses),
     ("POST", "/losses", "loss", "provider type times", _lose),
     ("DELETE", "/losses", "losses_cleared", None, _losses_clear),
@@ -352,16 +341,10 @@ ROUTES: tuple[tuple[str, str, str, str | None, Handler], ...] = (
         f"event {_SPREAD}",
         _disturb,
     ),
-    (
-        "POST",
-        "/refunds/(?P<name>[^/]{1,240})/fail",
-        "refund_failed",
-        f"event {_SPREAD}",
-        _refund_fail,
-    ),
     ("POST", "/events/(?P<name>[^/]{1,240})/resend", "resent", _SPREAD, _resend),
     ("GET", "/delivery", "", "", lambda db, act: witness.switches(db)),
     ("POST", "/delivery", "delivery", _SWITCHES, _delivery),
     ("POST", "/timing", "timing", "settle_s by_hand", _timing),
+    *control_refunds.ROUTES,
     ("POST", "/reset", "reset", "", witness.state),
 )

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from payops.simulator import adyen_objects, losses, paypal_objects
-from payops.simulator.config import ADYEN, EVENT_DAYS, PAYPAL, STRIPE
+from payops.simulator.config import ADYEN, COPIES_MAX, EVENT_DAYS, PAYPAL, STRIPE
 from payops.simulator.store import Database, Record, new_id, setting_get, setting_put
+from payops.simulator.wire import Params, seconds, whole
 from payops.simulator.world import World
 
 API_VERSION = "2025-09-30.clover"
 QUEUE_MAX = 50_000
 REORDER_S = 2.0
 WAVE_S = 0.25
+SPREAD_MAX_S = 86_400.0
 QUEUED, DELIVERED, GIVEN_UP, DROPPED = "queued", "delivered", "given_up", "dropped"
 LOST = "lost"
 
@@ -43,6 +45,15 @@ class Spread:
 ONCE = Spread()
 
 
+def spread_asked(params: Params) -> Spread:
+    """The spread a control call asks for."""
+    return Spread(
+        copies=whole(params, "copies", default=1, low=1, high=COPIES_MAX),
+        spread_s=seconds(params, "spread_s", high=SPREAD_MAX_S),
+        parallel=whole(params, "parallel", default=0, high=COPIES_MAX),
+    )
+
+
 def event_add(
     world: World,
     db: Database,
@@ -56,7 +67,7 @@ def event_add(
 ) -> str:
     """Store an event about the object as it now is and queue its deliveries; returns its id.
 
-    `resource` is what PayPal's event shows when that is not the payout item itself.
+    `resource` is what the event shows where that is not the stored object itself.
     """
     now = world.clock()
     if record.provider == ADYEN:
@@ -67,7 +78,8 @@ def event_add(
         event = paypal_objects.event(dict(shown), type=type, at=now, base=base)
     else:
         build = _stripe_event if record.provider == STRIPE else _standard_event
-        event = build(record, type, int(now), previous, origin)
+        told = record.body if resource is None else dict(resource)
+        event = build(told, type, int(now), previous, origin)
     return event_put(
         world,
         db,
@@ -155,13 +167,13 @@ def _offset(spread: Spread, index: int) -> float:
 
 
 def _stripe_event(
-    record: Record,
+    shown: Mapping[str, Any],
     type: str,
     created: int,
     previous: Mapping[str, Any] | None,
     origin: Origin | None,
 ) -> dict[str, Any]:
-    told: dict[str, Any] = {"object": record.body}
+    told: dict[str, Any] = {"object": shown}
     if previous:
         told["previous_attributes"] = dict(previous)
     return {
@@ -181,7 +193,7 @@ def _stripe_event(
 
 
 def _standard_event(
-    record: Record,
+    shown: Mapping[str, Any],
     type: str,
     created: int,
     previous: Mapping[str, Any] | None,
@@ -192,7 +204,7 @@ def _standard_event(
         "type": type,
         "created": created,
         "live": False,
-        "data": record.body,
+        "data": shown,
         "previous": dict(previous) if previous else None,
         "request": {"id": origin.request_id, "idempotency_key": origin.key} if origin else None,
     }

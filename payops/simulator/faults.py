@@ -1,22 +1,20 @@
 """Faults a person or a test orders: which API calls go wrong, how, and how often.
 
-Owns the fault rows and their effect on one call. A fault is used up in its own transaction before
-the call runs, so a crash never makes it strike twice. Never touches webhooks (see delivery.py).
+Owns the fault rows. A fault is used up in its own transaction before the call runs, so a crash
+never makes it strike twice. What it does to the call is spoiling.py's. Never touches webhooks (see
+delivery.py).
 """
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from payops.simulator.config import PROVIDERS
 from payops.simulator.store import Database
 from payops.simulator.wire import (
-    CLOSE,
-    RESET,
     Params,
     Refused,
-    Response,
     flag,
     only,
     seconds,
@@ -39,6 +37,13 @@ KINDS: dict[str, tuple[float, str]] = {
     "401": (0.0, "401, as if the key or token had expired"),
     "declined": (0.0, "402, a final refusal kept under the key"),
     "wrong_amount": (0.0, "Answers with another amount"),
+    "wrong_currency": (0.0, "Answers with another currency"),
+    "wrong_reference": (0.0, "Answers with another reference"),
+    "redirect": (0.0, "Executed, then a redirect to another address"),
+    "trickle": (1.0, "Executed, then answers one byte per second"),
+    "huge": (0.0, "Executed, then 50 MB follow the answer"),
+    "empty": (0.0, "Executed, then 200 with nothing in it"),
+    "html": (0.0, "Executed, then 200 with a page in HTML"),
     "slow": (2.0, "Answers late"),
 }
 OPERATIONS = (
@@ -52,14 +57,23 @@ OPERATIONS = (
     "charge.get",
     "payment.get",
     "batch.get",
+    "order.get",
+    "dispute.get",
+    "dispute.list",
     "token.create",
     "signature.verify",
     "balance_transaction.get",
     "event.get",
     "event.list",
 )
-Refuse = Callable[[Refused], Response]
-_FIELDS = frozenset({"match", "fault", "times", "delay_s", "delta", "booked", "moves_money"})
+BODY_BYTES, BODY_BYTES_MAX = 50 * 1024**2, 200 * 1024**2
+RETRY_AFTER_MAX_S = 86_400
+FIELDS = frozenset(
+    [
+        *("match", "fault", "times", "delay_s", "delta", "booked", "moves_money"),
+        *("executed", "first_only", "retry_after_s", "bytes"),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -71,11 +85,17 @@ class Fault:
     delta: int
     booked: bool
     moves_money: bool
+    # False: the answer is spoilt though nothing was done.
+    executed: bool = True
+    # Strikes only the first call under each key (or, without one, reference).
+    first_only: bool = False
+    retry_after_s: int = 1
+    bytes: int = BODY_BYTES
 
 
 def fault_add(db: Database, *, params: Params) -> dict[str, Any]:
     """Order a fault; raises Refused on anything unknown."""
-    only(params, _FIELDS)
+    only(params, FIELDS)
     match = params.get("match", {})
     if not isinstance(match, dict):
         raise Refused(400, "match must be an object.", code="parameter_invalid", param="match")
@@ -85,6 +105,10 @@ def fault_add(db: Database, *, params: Params) -> dict[str, Any]:
         "delta": whole(params, "delta", default=100, low=-1_000_000, high=1_000_000),
         "booked": bool(flag(params, "booked")),
         "moves_money": bool(flag(params, "moves_money")),
+        "executed": flag(params, "executed") is not False,
+        "first_only": bool(flag(params, "first_only")),
+        "retry_after_s": whole(params, "retry_after_s", default=1, high=RETRY_AFTER_MAX_S),
+        "bytes": whole(params, "bytes", default=BODY_BYTES, low=1, high=BODY_BYTES_MAX),
     }
     db.execute(
         "DELETE FROM faults WHERE remaining = 0 AND seq <= (SELECT MAX(seq) FROM faults) - ?",
@@ -119,69 +143,31 @@ def faults_clear(db: Database) -> int:
 
 
 def fault_take(
-    db: Database, *, provider: str, operation: str, references: Sequence[str]
+    db: Database,
+    *,
+    provider: str,
+    operation: str,
+    references: Sequence[str],
+    key: str | None = None,
 ) -> Fault | None:
     """Use up one strike of the oldest matching fault."""
     marks = ", ".join("?" for _ in references) or "NULL"
-    row = db.execute(
+    rows = db.execute(
         "SELECT * FROM faults WHERE remaining > 0 AND provider IN (?, '*')"
         f" AND operation IN (?, '*') AND (reference = '*' OR reference IN ({marks}))"
-        " ORDER BY seq LIMIT 1",
+        " ORDER BY seq",
         (provider, operation, *references),
-    ).fetchone()
-    if row is None:
-        return None
-    db.execute(
-        "UPDATE faults SET remaining = remaining - 1, used = used + 1 WHERE seq = ?",
-        (row["seq"],),
-    )
-    return Fault(kind=row["fault"], delay_s=row["delay_s"], **json.loads(row["options"]))
-
-
-def before_execution(fault: Fault | None, refuse: Refuse) -> Response | None:
-    """The answer of a fault that strikes before anything is executed or stored."""
-    if fault is None:
-        return None
-    if fault.kind == "timeout_before":
-        return Response(status=504, body=b"", ending=CLOSE, pause_s=fault.delay_s)
-    refusals = {
-        "500": Refused(500, "An unexpected error occurred.", kind="api_error"),
-        "503": Refused(503, "The service is unavailable, try again.", kind="api_error"),
-        "429": Refused(429, "Too many requests.", code="rate_limit"),
-        "401": Refused(401, "The credentials have expired.", code="api_key_invalid"),
-    }
-    refusal = refusals.get(fault.kind)
-    if refusal is None:
-        return None
-    headers = {"Retry-After": "1"} if fault.kind in ("429", "503") else {}
-    return replace(refuse(refusal), headers=headers, pause_s=fault.delay_s)
-
-
-def during_execution(fault: Fault | None, work: Callable[[], Response], refuse: Refuse) -> Response:
-    """Run the work, or what the fault makes of it."""
-    if fault is None:
-        return work()
-    if fault.kind == "500_stored":
-        if fault.moves_money:
-            work()
-        return refuse(Refused(500, "An unexpected error occurred.", kind="api_error"))
-    if fault.kind == "declined":
-        return refuse(Refused(402, "The request was declined.", code="declined"))
-    response = work()
-    if fault.kind == "wrong_amount" and not fault.booked:
-        return _other_amount(response, delta=fault.delta)
-    return response
-
-
-def after_execution(fault: Fault | None, response: Response) -> Response:
-    """Lose the answer of work that was done."""
-    if fault is None:
-        return response
-    if fault.kind == "timeout_after_success":
-        return replace(response, ending=CLOSE, pause_s=fault.delay_s)
-    if fault.kind == "reset_after_success":
-        return replace(response, ending=RESET, pause_s=fault.delay_s)
-    return response
+    ).fetchall()
+    for row in rows:
+        fault = Fault(kind=row["fault"], delay_s=row["delay_s"], **json.loads(row["options"]))
+        if fault.first_only and _called_before(db, provider, operation, references, key):
+            continue
+        db.execute(
+            "UPDATE faults SET remaining = remaining - 1, used = used + 1 WHERE seq = ?",
+            (row["seq"],),
+        )
+        return fault
+    return None
 
 
 def booked_amount(fault: Fault | None, amount: int) -> int:
@@ -191,26 +177,16 @@ def booked_amount(fault: Fault | None, amount: int) -> int:
     return amount
 
 
-def _other_amount(response: Response, *, delta: int) -> Response:
-    """The answer with another amount, wherever this provider's objects carry theirs."""
-    answer = json.loads(response.body)
-    rows = [answer, *(answer.get("data") or ()), *(answer.get("items") or ())]
-    for row in rows:
-        for place in (row, row.get("payout_item"), row.get("batch_header")):
-            if isinstance(place, dict) and "amount" in place:
-                place["amount"] = _plus(place["amount"], delta)
-    return replace(response, body=json.dumps(answer, indent=2).encode())
-
-
-def _plus(amount: Any, delta: int) -> Any:
-    """Minor units, an object of minor units, or one of decimal text."""
-    if isinstance(amount, dict):
-        return {**amount, "value": _plus(amount.get("value"), delta)}
-    if isinstance(amount, str):
-        whole, point, part = amount.partition(".")
-        digits = str(int(whole + part) + delta).rjust(len(part) + 1, "0")
-        return digits[: len(digits) - len(part)] + point + digits[len(digits) - len(part) :]
-    return amount + delta if isinstance(amount, int) else amount
+def _called_before(
+    db: Database, provider: str, operation: str, references: Sequence[str], key: str | None
+) -> bool:
+    """The log has a call of this operation under this key, or else with this reference."""
+    column, value = ("key", key) if key else ("reference", next(iter(references), ""))
+    found = db.execute(
+        f"SELECT 1 FROM calls WHERE {column} = ? AND provider = ? AND operation = ? LIMIT 1",
+        (value, provider, operation),
+    ).fetchone()
+    return found is not None
 
 
 def _choice(

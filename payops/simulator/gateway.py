@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from payops.simulator import faults, outages
+from payops.simulator import faults, outages, spoiling
 from payops.simulator.events import Origin
 from payops.simulator.faults import Fault
 from payops.simulator.idempotency import fingerprint
 from payops.simulator.manners import PLAIN, Manners
+from payops.simulator.rules import Rules, rules_read
 from payops.simulator.store import Database, new_id, objects_select
 from payops.simulator.wire import (
     ANSWER,
@@ -30,9 +31,10 @@ from payops.simulator.world import World
 
 Answer = dict[str, Any]
 _NAMES = (
-    *("reference", "merchant_reference", "payops_reference", "description", "charge"),
-    *("referenceForBeneficiary", "sender_batch_id", "sender_item_id", "invoice_id"),
+    *("payops_reference", "custom_id", "sender_item_id", "reference", "merchant_reference"),
+    *("description", "referenceForBeneficiary", "sender_batch_id", "invoice_id"),
 )
+_PARENTS = ("charge", "payment")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,19 @@ class Call:
     id: str
     origin: Origin
     fault: Fault | None
+    rules: Rules
     now: int
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Entry:
+    """What the witness's log says of a call: which operation, under which key, about what."""
+
+    name: str = "unknown"
+    key: str | None = None
+    reference: str | None = None
+    object_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,40 +104,54 @@ def serve(world: World, face: Face, request: Request) -> Response:
     """Answer one API call, outages, refusals and ordered faults included."""
     down = outages.outage_answer(world, target=face.provider)
     if down:
-        _write_down(world, face, "outage", down)
+        _write_down(world, face, Entry(name="outage"), down)
         return down
-    request_id, manners, name = new_id("req_sim", size=14), face.manners, "unknown"
+    request_id, manners, entry = new_id("req_sim", size=14), face.manners, Entry()
     try:
         manners.authenticate(world.config, request, world.clock())
         found, id = _route(face, request)
-        name = found.name
-        response = _serve(world, face, request, request_id, found, id)
+        entry.name, entry.object_id = found.name, id
+        entry.key = request.headers.get(manners.key_header.lower())
+        response = _serve(world, face, request, request_id, found, entry)
     except Refused as refusal:
         response = manners.refuse(refusal)
-    _write_down(world, face, name, response)
+    _write_down(world, face, entry, response)
     headers = {manners.request_header: request_id, **response.headers}
     if key := request.headers.get(manners.key_header.lower()):
         headers[manners.key_header] = key[: manners.key_max]
     return replace(response, headers=headers)
 
 
-def _write_down(world: World, face: Face, name: str, response: Response) -> None:
+def _write_down(world: World, face: Face, entry: Entry, response: Response) -> None:
     """Every call stays in the witness's log, also one that got no answer."""
     status = response.status if response.ending == ANSWER else None
     with world.store.transaction() as db:
         db.execute(
-            "INSERT INTO calls (provider, operation, at, status, ending) VALUES (?, ?, ?, ?, ?)",
-            (face.provider, name, world.clock(), status, response.ending),
+            "INSERT INTO calls (provider, operation, at, status, ending, key, reference, object_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                face.provider,
+                entry.name,
+                world.clock(),
+                status,
+                response.ending,
+                entry.key,
+                entry.reference,
+                entry.object_id or None,
+            ),
         )
 
 
 def _serve(
-    world: World, face: Face, request: Request, request_id: str, found: Operation, id: str
+    world: World, face: Face, request: Request, request_id: str, found: Operation, entry: Entry
 ) -> Response:
-    manners = face.manners
+    manners, id = face.manners, entry.object_id
     params = face.parse(request.body) if request.method == "POST" else form_params(request.query)
-    fault = _draw(world, face, found, params, id)
-    early = faults.before_execution(fault, manners.refuse)
+    names = _named(params)
+    parents = [params[name] for name in _PARENTS if isinstance(params.get(name), str)]
+    entry.reference, entry.object_id = next(iter(names), None), id or "".join(parents)
+    fault, rules = _draw(world, face, entry, [id, *names, *parents])
+    early = spoiling.before_execution(fault, manners.refuse, address=world.address)
     if early:
         return early
     params.pop("expand", None)
@@ -140,17 +167,22 @@ def _serve(
         id=id,
         origin=Origin(request_id=request_id, key=key),
         fault=fault,
+        rules=rules,
         now=int(world.clock()),
         headers=request.headers,
     )
-    response = _execute(face, found, request, call)
+    try:
+        response = _execute(face, found, request, call)
+    except Refused as refusal:
+        response = manners.refuse(refusal)
     world.wake()
-    return faults.after_execution(fault, response)
+    response = spoiling.after_execution(fault, response, address=world.address)
+    return replace(response, pause_s=response.pause_s + rules.latency_s)
 
 
 def _execute(face: Face, found: Operation, request: Request, call: Call) -> Response:
     def work(db: Database) -> Response:
-        return faults.during_execution(
+        return spoiling.during_execution(
             call.fault,
             lambda: json_response(found.execute(db, call), status=found.status),
             face.manners.refuse,
@@ -160,7 +192,7 @@ def _execute(face: Face, found: Operation, request: Request, call: Call) -> Resp
         if call.fault and call.fault.kind == "slow":
             call.world.stop.wait(call.fault.delay_s)
 
-    if call.origin.key is None:
+    if call.origin.key is None or call.rules.permissive:
         before()
         with call.world.store.transaction() as db:
             return work(db)
@@ -170,7 +202,7 @@ def _execute(face: Face, found: Operation, request: Request, call: Call) -> Resp
         key=call.origin.key,
         digest=fingerprint(method=request.method, path=request.path, params=call.params),
         request_id=call.origin.request_id,
-        now=call.world.clock(),
+        now=call.world.key_clock(),
         before=before,
         work=work,
         manners=face.manners,
@@ -190,25 +222,33 @@ def _route(face: Face, request: Request) -> tuple[Operation, str]:
     )
 
 
-def _draw(world: World, face: Face, found: Operation, params: Params, id: str) -> Fault | None:
+def _draw(
+    world: World, face: Face, entry: Entry, references: list[str]
+) -> tuple[Fault | None, Rules]:
+    """The fault this call meets, and the rules that hold while it runs."""
     with world.store.transaction() as db:
-        references = [value for value in (id, *_named(params)) if value]
+        id, known = references[0], [name for name in references[1:] if name]
         if id and db.execute("SELECT 1 FROM faults WHERE reference <> '*' LIMIT 1").fetchone():
             for record in objects_select(db, where="id = ?", values=(id,), limit=1):
-                references += [r for r in (record.reference, record.merchant_reference) if r]
-        return faults.fault_take(
-            db, provider=face.provider, operation=found.name, references=references
+                known += [r for r in (record.reference, record.merchant_reference) if r]
+        fault = faults.fault_take(
+            db,
+            provider=face.provider,
+            operation=entry.name,
+            references=[*known, id] if id else known,
+            key=entry.key,
         )
+        return fault, rules_read(db)
 
 
 def _named(params: Params) -> list[str]:
-    """The references a call names itself by, at any provider."""
+    """The references a call names itself by, at any provider; ours first."""
     places = [params]
     for name in ("metadata", "sender_batch_header"):
         places += [params[name]] if isinstance(params.get(name), dict) else []
     items = params.get("items")
     places += [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    return [place[name] for place in places for name in _NAMES if isinstance(place.get(name), str)]
+    return [place[name] for name in _NAMES for place in places if isinstance(place.get(name), str)]
 
 
 def resource_missing(noun: str, id: str) -> Refused:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from payops.simulator.manners import Manners
 from payops.simulator.store import Database, Store
@@ -25,10 +25,10 @@ def fingerprint(*, method: str, path: str, params: Params) -> str:
 
 
 class KeyRing:
-    """Runs work at most once per (provider, key) within the window."""
+    """Runs work at most once per (provider, key) within that provider's window."""
 
-    def __init__(self, *, window_s: float) -> None:
-        self._window_s = window_s
+    def __init__(self, *, windows_s: Mapping[str, float]) -> None:
+        self._windows_s = windows_s
         self._busy: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
@@ -71,8 +71,19 @@ class KeyRing:
                 self._busy.discard(name)
 
     def prune(self, db: Database, *, now: float) -> int:
-        """Forget keys older than the window; the number forgotten."""
-        return db.execute("DELETE FROM keys WHERE at <= ?", (now - self._window_s,)).rowcount
+        """Forget keys older than their provider's window; the number forgotten."""
+        return sum(
+            db.execute(
+                "DELETE FROM keys WHERE provider = ? AND at <= ?", (provider, now - window_s)
+            ).rowcount
+            for provider, window_s in self._windows_s.items()
+        )
+
+    def forget(self, db: Database, *, provider: str) -> int:
+        """Forget every key of a provider, or with * of all, whatever its age; how many."""
+        return db.execute(
+            "DELETE FROM keys WHERE provider = ? OR ? = '*'", (provider, provider)
+        ).rowcount
 
     def _stored(
         self,
@@ -85,7 +96,7 @@ class KeyRing:
     ) -> Response | None:
         row = db.execute(
             "SELECT * FROM keys WHERE provider = ? AND key = ? AND at > ?",
-            (*name, now - self._window_s),
+            (*name, now - self._windows_s[name[0]]),
         ).fetchone()
         if row is None:
             return None

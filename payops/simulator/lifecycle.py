@@ -5,8 +5,6 @@ reversal after paid, and for each the money movement and the event that tell of 
 calls them is habits.py's. Each move is one transaction of the caller. Never speaks HTTP.
 """
 
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ from payops.simulator import adyen_objects, paypal_batches, paypal_objects
 from payops.simulator.config import ADYEN, PAYPAL, STRIPE
 from payops.simulator.events import ONCE, Origin, Spread, event_add
 from payops.simulator.habits import FAILED, HABITS
+from payops.simulator.jobs import job_add
 from payops.simulator.store import (
     Database,
     Record,
@@ -21,14 +20,11 @@ from payops.simulator.store import (
     movement_is_back,
     new_id,
     object_add,
-    object_get,
     object_save,
 )
 from payops.simulator.wire import Refused
 from payops.simulator.world import World
 
-JOBS_MAX = 100_000
-JOB_BATCH = 200
 OPEN = ("pending", "in_transit", "unclaimed")
 FAILURES = {
     "account_closed": "The bank account has been closed.",
@@ -210,8 +206,12 @@ def balance_transaction_add(
     amount: int,
     created: int,
     fee: int = 0,
+    category: str = "",
 ) -> str:
-    """An immutable Stripe balance transaction about the object in `body`; its id."""
+    """An immutable Stripe balance transaction about the object in `body`; its id.
+
+    `category` is its reporting category where that does not follow from the type.
+    """
     fees = [
         {
             "amount": fee,
@@ -221,7 +221,7 @@ def balance_transaction_add(
             "type": "stripe_fee",
         }
     ]
-    category = {"payout_failure": "payout_reversal", "payout_cancel": "payout_reversal"}
+    categories = {"payout_failure": "payout_reversal", "payout_cancel": "payout_reversal"}
     entry = {
         "id": new_id("txn_sim", size=20),
         "object": "balance_transaction",
@@ -235,77 +235,13 @@ def balance_transaction_add(
         "fee": fee,
         "fee_details": fees if fee else [],
         "net": amount - fee,
-        "reporting_category": category.get(type, type),
+        "reporting_category": category or categories.get(type, type),
         "source": body["id"],
         "status": "available",
         "type": type,
     }
     object_add(db, provider=STRIPE, kind="balance_transaction", body=entry, parent=body["id"])
     return str(entry["id"])
-
-
-def job_add(
-    db: Database,
-    *,
-    due_at: float,
-    verb: str,
-    object_id: str,
-    arguments: dict[str, Any] | None = None,
-) -> None:
-    """Put a move on the clock; it survives a restart."""
-    if db.execute("SELECT COUNT(*) FROM jobs").fetchone()[0] >= JOBS_MAX:
-        raise Refused(503, "The simulator's clock is full.", code="jobs_full", kind="api_error")
-    db.execute(
-        "INSERT INTO jobs (due_at, verb, object_id, arguments) VALUES (?, ?, ?, ?)",
-        (due_at, verb, object_id, json.dumps(arguments or {})),
-    )
-
-
-def jobs_run(world: World) -> float | None:
-    """Make every move that is due; the time of the next one, or None."""
-    with world.store.transaction() as db:
-        due = db.execute(
-            "SELECT * FROM jobs WHERE due_at <= ? ORDER BY due_at, seq LIMIT ?",
-            (world.clock(), JOB_BATCH),
-        ).fetchall()
-        for job in due:
-            db.execute("DELETE FROM jobs WHERE seq = ?", (job["seq"],))
-            _job_run(world, db, verb=job["verb"], id=job["object_id"], arguments=job["arguments"])
-        following: float | None = db.execute("SELECT MIN(due_at) FROM jobs").fetchone()[0]
-    if due:
-        world.wake()
-    return following
-
-
-def _job_run(world: World, db: Database, *, verb: str, id: str, arguments: str) -> None:
-    record = None
-    for provider in HABITS:
-        record = record or object_get(db, provider=provider, kind="payout", id=id)
-    if record is None:
-        return
-    moves: dict[str, Callable[[], Any]] = {
-        "send": lambda: payout_send(world, db, record=record),
-        "pay": lambda: payout_pay(world, db, record=record),
-        "fail": lambda: payout_fail(
-            world, db, record=record, failure=failure_from(json.loads(arguments))
-        ),
-    }
-    try:
-        moves[verb]()
-    except Refused:
-        # A person or an API call was faster; the payout is no longer where this move starts.
-        return
-
-
-def failure_from(arguments: dict[str, Any]) -> Failure:
-    """A Failure as it was written on the clock."""
-    spread = Spread(copies=arguments["copies"], spread_s=arguments["spread_s"])
-    return Failure(
-        code=arguments["code"],
-        event=arguments["event"],
-        spread=spread,
-        repeat=arguments["repeat"],
-    )
 
 
 def _require(record: Record, *allowed: str, act: str) -> None:

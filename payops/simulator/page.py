@@ -8,11 +8,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from payops.simulator import delivery, faults, outages, witness
+from payops.simulator import delivery, faults, outages, page_refunds, witness
 from payops.simulator.config import COPIES_MAX, PAYPAL, PROVIDERS, STANDARD
 from payops.simulator.habits import HABITS
 from payops.simulator.lifecycle import FAILURES, OPEN
-from payops.simulator.money import iso_exponent
+from payops.simulator.page_parts import NOTICES, button, money, select
 from payops.simulator.payments import METHODS
 from payops.simulator.store import Database, Record, objects_select
 from payops.simulator.wire import Refused, Request, Response, form_params, text, whole
@@ -21,28 +21,7 @@ from payops.simulator.world import World
 
 PAYOUT_ROWS = 20
 DELIVERY_ROWS = 30
-OPTION_WORDS = {"*": "any", "": "the usual"}
 FILES = {"/simulator.css": "text/css; charset=utf-8", "/icon.svg": "image/svg+xml"}
-NOTICES = {
-    "failed": "Payout failed; the event is on its way.",
-    "paid": "Payout paid.",
-    "sent": "Payout sent to the bank.",
-    "reversed": "Payout reversed.",
-    "canceled": "Payout canceled.",
-    "resent": "Event queued again.",
-    "payment": "Payment created.",
-    "unclaimed": "Payout left unclaimed.",
-    "disturbed": "Told; the event is on its way.",
-    "refund_failed": "Refund failed; the event is on its way.",
-    "loss": "Those events will be stored and listed, but never sent.",
-    "losses_cleared": "Losses withdrawn.",
-    "outage": "Outage set.",
-    "fault": "Fault ordered.",
-    "faults_cleared": "Faults withdrawn.",
-    "delivery": "Delivery settings changed.",
-    "timing": "Timing changed.",
-    "reset": "Everything was forgotten.",
-}
 
 
 def serve(world: World, request: Request) -> Response:
@@ -66,9 +45,13 @@ def show(world: World, request: Request, *, problem: str = "", status: int = 200
             _head(state),
             _notice(params, problem),
             _payouts(db, wanted, before),
+            page_refunds.payments(db),
+            page_refunds.refunds(db),
+            page_refunds.disputes(db),
             _delivery_form(witness.switches(db)),
             _fault_form(db),
             _outage_form(state),
+            page_refunds.rules_form(world, db),
             _payment_form(world),
             _log(db),
             _reset_form(),
@@ -141,7 +124,7 @@ def _payout_row(db: Database, record: Record) -> str:
     return (
         f"<tr><td><strong>{name}</strong><br><code>{escape(record.id)}</code>"
         f' <span class="quiet">{record.provider}</span></td>'
-        f'<td class="amount">{_money(shown["amount"], shown["currency"])}</td>'
+        f'<td class="amount">{money(shown["amount"], shown["currency"])}</td>'
         f'<td><span class="status {shown["status"]}">{shown["status"]}</span>{code}{back}<br>'
         f'<span class="quiet">told: {escape(event["type"]) if event else "nothing"}</span></td>'
         f"<td>{_payout_form(record, name)}</td></tr>"
@@ -157,29 +140,22 @@ def _payout_form(record: Record, name: str) -> str:
         told = tuple(habits.failures)
         fields = (
             f'<label>Reason <select name="failure_code">{codes}</select></label>'
-            f"{_select('Event', 'event', told) if len(told) > 1 else ''}"
+            f"{select('Event', 'event', told) if len(told) > 1 else ''}"
             '<label>Copies <input type="number" name="copies" value="1" min="1"'
             f' max="{COPIES_MAX}"></label>'
         )
-        buttons.append(_button(f"{base}/fail", "Fail this payout now", name, kind="strong"))
+        buttons.append(button(f"{base}/fail", "Fail this payout now", name, kind="strong"))
     if status in OPEN:
-        buttons.append(_button(f"{base}/pay", "Pay", name))
+        buttons.append(button(f"{base}/pay", "Pay", name))
     if record.provider == PAYPAL and status in ("pending", "in_transit"):
-        buttons.append(_button(f"{base}/unclaim", "Leave unclaimed", name))
+        buttons.append(button(f"{base}/unclaim", "Leave unclaimed", name))
     if status == "paid" and not record.body.get("reversed_by"):
-        buttons.append(_button(f"{base}/reverse", "Reverse", name))
+        buttons.append(button(f"{base}/reverse", "Reverse", name))
     if status in habits.cancelable:
-        buttons.append(_button(f"{base}/cancel", "Cancel", name))
+        buttons.append(button(f"{base}/cancel", "Cancel", name))
     twelve = ' name="copies" value="12"'
-    buttons.append(_button(f"{base}/resend", "Resend last event &times;12", name, extra=twelve))
+    buttons.append(button(f"{base}/resend", "Resend last event &times;12", name, extra=twelve))
     return f'<form class="line" method="post">{fields}{"".join(buttons)}</form>'
-
-
-def _button(action: str, label: str, about: str, *, kind: str = "", extra: str = "") -> str:
-    return (
-        f'<button class="{kind}" formaction="{action}"{extra} aria-label="{label}: {about}">'
-        f"{label}</button>"
-    )
 
 
 def _delivery_form(switches: dict[str, Any]) -> str:
@@ -239,8 +215,8 @@ def _fault_form(db: Database) -> str:
         '<section aria-labelledby="faults"><h2 id="faults">Faults in API calls</h2>'
         '<form class="line" method="post" action="/control/faults">'
         f'<label>Fault <select name="fault">{kinds}</select></label>'
-        f"{_select('Provider', 'provider', ('*', *PROVIDERS))}"
-        f"{_select('Call', 'operation', ('*', *faults.OPERATIONS))}"
+        f"{select('Provider', 'provider', ('*', *PROVIDERS))}"
+        f"{select('Call', 'operation', ('*', *faults.OPERATIONS))}"
         '<label>Reference <input name="reference" value="*" maxlength="80"></label>'
         '<label>Times <input type="number" name="times" value="1" min="1" max="1000"></label>'
         "<button>Order this fault</button></form>"
@@ -271,12 +247,12 @@ def _outage_form(state: dict[str, Any]) -> str:
     return (
         '<section aria-labelledby="outages"><h2 id="outages">Outages and lost events</h2>'
         '<form class="line" method="post" action="/control/outages">'
-        f"{_select('Provider', 'provider', outages.TARGETS)}"
+        f"{select('Provider', 'provider', outages.TARGETS)}"
         f'<label>Every call <select name="kind">{kinds}</select></label>'
         '<label>Seconds (0 ends it) <input type="number" name="seconds" value="600" min="0"'
         ' max="86400"></label><button>Set the outage</button></form>'
         '<form class="line" method="post" action="/control/losses">'
-        f"{_select('Provider', 'provider', ('*', *PROVIDERS))}"
+        f"{select('Provider', 'provider', ('*', *PROVIDERS))}"
         '<label>Event type <input name="type" value="*" maxlength="120"></label>'
         '<label>Times <input type="number" name="times" value="1" min="1" max="100000"></label>'
         f"<button>Never send them</button></form>{lines}{withdraw if losing else ''}</section>"
@@ -303,8 +279,8 @@ def _payment_form(world: World) -> str:
     return (
         '<section aria-labelledby="payment"><h2 id="payment">Let a buyer pay</h2>'
         '<form class="line" method="post" action="/control/payments">'
-        f"{_select('Provider', 'provider', tuple(world.config.endpoints))}{fields}"
-        f"{_select('Paid by', 'method', ('', *METHODS[STANDARD]))}"
+        f"{select('Provider', 'provider', tuple(world.config.endpoints))}{fields}"
+        f"{select('Paid by', 'method', ('', *METHODS[STANDARD]))}"
         "<button>Create the payment</button></form></section>"
     )
 
@@ -341,22 +317,6 @@ def _reset_form() -> str:
         '<form method="post" action="/control/reset"><button class="strong">Forget everything now'
         "</button></form></details></footer>"
     )
-
-
-def _select(label: str, name: str, options: tuple[str, ...]) -> str:
-    choices = "".join(
-        f'<option value="{option}">{OPTION_WORDS.get(option, option)}</option>'
-        for option in options
-    )
-    return f'<label>{label} <select name="{name}">{choices}</select></label>'
-
-
-def _money(amount: int, currency: str) -> str:
-    places = iso_exponent(currency)
-    sign, digits = ("&minus;" if amount < 0 else ""), str(abs(amount)).rjust(places + 1, "0")
-    major = f"{int(digits[: len(digits) - places]):,}"
-    minor = f".{digits[len(digits) - places :]}" if places else ""
-    return f"{sign}{major}{minor} {escape(currency)}"
 
 
 _ORDER = (

@@ -20,7 +20,7 @@ from payops.simulator.store import (
     movement_add,
     new_id,
     object_add,
-    objects_select,
+    object_find,
 )
 from payops.simulator.wire import Refused
 from payops.simulator.world import World
@@ -106,38 +106,20 @@ def payment_open(
     return record, _tell(world, db, record, payment.status, spread, split)
 
 
+def payment_named(db: Database, *, name: str) -> Record:
+    """The newest payment with this id or reference."""
+    return object_find(db, kinds=("payment", "charge"), name=name)
+
+
 def payment_disturb(world: World, db: Database, *, name: str, event: str, spread: Spread) -> str:
-    """Something happens to a payment later: a chargeback, a dispute, a reversal; its event."""
-    payment = _find(db, name)
+    """Something happens to a payment later that is neither refund nor dispute; its event."""
+    payment = payment_named(db, name=name)
     if payment.provider == ADYEN:
         return adyen_notices.payment_disturb(world, db, payment=payment, code=event, spread=spread)
     if payment.provider == PAYPAL:
         return paypal_notices.payment_disturb(world, db, payment=payment, type=event, spread=spread)
     text = f"{payment.provider} has no such events here; adyen and paypal have."
     raise Refused(400, text, code="act_unknown")
-
-
-def refund_fail(world: World, db: Database, *, name: str, event: str, spread: Spread) -> str:
-    """A refund that was told as done fails after all; its event."""
-    where = "kind = 'refund' AND (id = ? OR reference = ?)"
-    found = objects_select(db, where=where, values=(name, name), limit=1)
-    if not found:
-        raise Refused(404, f"No refund {name[:80]}.", code="resource_missing")
-    if found[0].provider == ADYEN:
-        code = event or adyen_notices.LATE[0]
-        return adyen_notices.refund_fail(world, db, name=name, code=code, spread=spread)
-    if found[0].provider == PAYPAL:
-        return paypal_notices.refund_fail(world, db, name=name, spread=spread)
-    text = f"Refunds of {found[0].provider} do not fail here; those of adyen and paypal do."
-    raise Refused(400, text, code="act_unknown")
-
-
-def _find(db: Database, name: str) -> Record:
-    where = "kind IN ('payment', 'charge') AND (id = ? OR reference = ?)"
-    found = objects_select(db, where=where, values=(name, name), limit=1)
-    if not found:
-        raise Refused(404, f"No payment {name[:80]}.", code="resource_missing")
-    return found[0]
 
 
 def _tell(
@@ -195,6 +177,8 @@ def _payment(payment: Payment, created: int) -> dict[str, Any]:
         "status": "captured" if payment.status == SUCCEEDED else "failed",
         "fee": payment.fee,
         "platform_fee": payment.platform_fee,
+        "refunded": 0,
+        "disputed": False,
         "seller": payment.seller,
         "method": payment.told_method,
         "created": created,

@@ -1,7 +1,8 @@
-"""The PayPal-shaped API: tokens, payouts, captures and refunds, events.
+"""The PayPal-shaped API: tokens, payouts, events, and the table of all calls.
 
 Owns PayPal's parameters and answers. A batch id that was used before is refused with a link to the
-batch it made. Idempotency, faults and authentication are gateway.py's.
+batch it made. Captures, refunds and cases are paypal_refunds.py's; idempotency, faults and
+authentication are gateway.py's.
 """
 
 import datetime
@@ -13,15 +14,16 @@ from payops.simulator import (
     faults,
     lifecycle,
     paypal_batches,
-    paypal_notices,
     paypal_objects,
     paypal_proof,
+    paypal_refunds,
 )
 from payops.simulator.config import PAYPAL
 from payops.simulator.events import events_since
 from payops.simulator.gateway import Answer, Call, Face, operation, resource_missing
 from payops.simulator.manners import PAYPAL_API, PAYPAL_TOKEN, paypal_token_make
 from payops.simulator.money import minor_of_text
+from payops.simulator.paypal_refunds import object_of
 from payops.simulator.store import Database, Record, object_add, object_get, objects_select
 from payops.simulator.wire import Params, Refused, form_body, text, whole
 
@@ -81,7 +83,7 @@ def batch_create(db: Database, call: Call) -> Answer:
 
 def batch_read(db: Database, call: Call) -> Answer:
     """GET /v1/payments/payouts/<batch>?page=&page_size=: the batch with a page of its items."""
-    batch = _object(db, "batch", call.id)
+    batch = object_of(db, "batch", call.id)
     size = whole(call.params, "page_size", default=100, low=1, high=1_000)
     number = whole(call.params, "page", default=1, low=1, high=ITEMS_MAX)
     items, base = paypal_batches.batch_items(db, batch), call.world.paypal_base
@@ -100,13 +102,13 @@ def batch_read(db: Database, call: Call) -> Answer:
 
 def item_read(db: Database, call: Call) -> Answer:
     """GET /v1/payments/payouts-item/<item>."""
-    item = _object(db, "payout", call.id)
+    item = object_of(db, "payout", call.id)
     return paypal_objects.item_shown(item.body, base=call.world.paypal_base)
 
 
 def item_cancel(db: Database, call: Call) -> Answer:
     """POST /v1/payments/payouts-item/<item>/cancel; only while unclaimed."""
-    item = _object(db, "payout", call.id)
+    item = object_of(db, "payout", call.id)
     if item.body["status"] != "unclaimed":
         raise Refused(
             400,
@@ -117,47 +119,6 @@ def item_cancel(db: Database, call: Call) -> Answer:
         )
     lifecycle.payout_cancel(call.world, db, record=item, origin=call.origin)
     return paypal_objects.item_shown(item.body, base=call.world.paypal_base)
-
-
-def capture_read(db: Database, call: Call) -> Answer:
-    """GET /v2/payments/captures/<id>."""
-    capture = _object(db, "payment", call.id)
-    return paypal_objects.capture_shown(capture.body, base=call.world.paypal_base)
-
-
-def refund_create(db: Database, call: Call) -> Answer:
-    """POST /v2/payments/captures/<id>/refund; without an amount all that is left."""
-    capture = _object(db, "payment", call.id)
-    amount = capture.body["amount"] - capture.body["refunded"]
-    if asked := call.params.get("amount"):
-        if asked["currency_code"] != capture.body["currency"]:
-            raise Refused(
-                422,
-                "The refund must have the capture's currency.",
-                code="currency_mismatch",
-                param="/amount/currency_code",
-            )
-        amount = minor_of_text(PAYPAL, asked["value"], asked["currency_code"])
-    refund = paypal_notices.refund_open(
-        call.world,
-        db,
-        capture=capture,
-        amount=faults.booked_amount(call.fault, amount),
-        invoice_id=call.params.get("invoice_id"),
-        custom_id=call.params.get("custom_id"),
-        note=call.params.get("note_to_payer"),
-        key=call.origin.key,
-    )
-    shown = paypal_objects.refund_shown(refund.body, base=call.world.paypal_base)
-    if "return=representation" in call.headers.get("prefer", ""):
-        return shown
-    return {name: shown[name] for name in ("id", "status", "links")}
-
-
-def refund_read(db: Database, call: Call) -> Answer:
-    """GET /v2/payments/refunds/<id>."""
-    refund = _object(db, "refund", call.id)
-    return paypal_objects.refund_shown(refund.body, base=call.world.paypal_base)
 
 
 def event_list(db: Database, call: Call) -> Answer:
@@ -248,13 +209,6 @@ def _refuse_known(db: Database, call: Call, sender_batch_id: str) -> None:
         )
 
 
-def _object(db: Database, kind: str, id: str) -> Record:
-    record = object_get(db, provider=PAYPAL, kind=kind, id=id)
-    if record is None:
-        raise resource_missing(kind, id)
-    return record
-
-
 def _check_batch(params: Params) -> None:
     header, items = params.get("sender_batch_header"), params.get("items")
     if not isinstance(header, dict):
@@ -277,19 +231,6 @@ def _check_batch(params: Params) -> None:
         text(item, "note", default="-", pattern=r"(?s).{1,4000}")
     if len(currencies) > 1:
         raise Refused(400, "All items of a batch have one currency.", param="/items")
-
-
-def _check_refund(params: Params) -> None:
-    for name in ("invoice_id", "custom_id", "note_to_payer"):
-        text(params, name, default="-", pattern=r"(?s).{1,255}")
-    amount = params.get("amount")
-    if amount is None:
-        return
-    if not isinstance(amount, dict):
-        raise Refused(400, "amount must be an object.", param="/amount")
-    currency = text(amount, "currency_code", pattern=CURRENCY)
-    if minor_of_text(PAYPAL, amount.get("value"), currency) <= 0:
-        raise Refused(400, "amount.value must be positive.", param="/amount/value")
 
 
 def _instant(params: Params, name: str, *, default: int) -> int:
@@ -335,17 +276,7 @@ API = Face(
         operation(
             "payout.cancel", "POST", "/v1/payments/payouts-item/<id>/cancel", "", item_cancel
         ),
-        operation("payment.get", "GET", "/v2/payments/captures/<id>", "", capture_read),
-        operation(
-            "refund.create",
-            "POST",
-            "/v2/payments/captures/<id>/refund",
-            "amount invoice_id custom_id note_to_payer",
-            refund_create,
-            check=_check_refund,
-            status=201,
-        ),
-        operation("refund.get", "GET", "/v2/payments/refunds/<id>", "", refund_read),
+        *paypal_refunds.OPERATIONS,
         operation(
             "event.list",
             "GET",

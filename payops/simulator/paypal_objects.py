@@ -34,6 +34,12 @@ ERRORS = {
     "invalid_currency": "CURRENCY_NOT_SUPPORTED_FOR_RECEIVER",
     "no_account": "RECEIVER_ACCOUNT_INVALID",
 }
+REFUND_STATUSES = {
+    "pending": "PENDING",
+    "succeeded": "COMPLETED",
+    "failed": "FAILED",
+    "canceled": "CANCELLED",
+}
 ENDED = ("paid", "failed", "reversed", "canceled")
 _RESOURCES = (
     ("PAYMENT.PAYOUTSBATCH.", "payouts", "1.0"),
@@ -79,8 +85,8 @@ def item_shown(body: dict[str, Any], *, base: str) -> dict[str, Any]:
         },
         "time_processed": instant(body["updated"]),
         "links": [
-            _link(f"{base}/v1/payments/payouts-item/{body['id']}", "item"),
-            _link(f"{base}/v1/payments/payouts/{body['batch']}", "batch"),
+            link(f"{base}/v1/payments/payouts-item/{body['id']}", "item"),
+            link(f"{base}/v1/payments/payouts/{body['batch']}", "batch"),
         ],
     }
     if body["failure_code"]:
@@ -116,7 +122,7 @@ def batch_shown(
     """A batch as the API tells it, without its items."""
     return {
         "batch_header": batch_header(body, items),
-        "links": [_link(f"{base}/v1/payments/payouts/{body['id']}", "self")],
+        "links": [link(f"{base}/v1/payments/payouts/{body['id']}", "self")],
     }
 
 
@@ -127,23 +133,24 @@ def capture_shown(body: dict[str, Any], *, base: str) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": body["id"],
         "status": body["status"],
-        "amount": _money(body["amount"], currency),
+        "amount": money(body["amount"], currency),
         "final_capture": True,
         "invoice_id": body["reference"],
         "payee": {"merchant_id": body["seller"]},
         "payment_source": {body.get("method", "paypal"): {}},
+        "supplementary_data": {"related_ids": {"order_id": order_id(body["id"])}},
         "seller_protection": {"status": "ELIGIBLE"},
         "seller_receivable_breakdown": {
-            "gross_amount": _money(body["amount"], currency),
-            "paypal_fee": _money(body["fee"], currency),
-            "platform_fees": [{"amount": _money(body["platform_fee"], currency)}],
-            "net_amount": _money(net, currency),
+            "gross_amount": money(body["amount"], currency),
+            "paypal_fee": money(body["fee"], currency),
+            "platform_fees": [{"amount": money(body["platform_fee"], currency)}],
+            "net_amount": money(net, currency),
         },
         "create_time": instant(body["created"]),
         "update_time": instant(body["updated"]),
         "links": [
-            _link(f"{base}/v2/payments/captures/{body['id']}", "self"),
-            _link(f"{base}/v2/payments/captures/{body['id']}/refund", "refund", "POST"),
+            link(f"{base}/v2/payments/captures/{body['id']}", "self"),
+            link(f"{base}/v2/payments/captures/{body['id']}/refund", "refund", "POST"),
         ],
     }
     if body["status"] == "DECLINED":
@@ -153,53 +160,79 @@ def capture_shown(body: dict[str, Any], *, base: str) -> dict[str, Any]:
 
 
 def refund_shown(body: dict[str, Any], *, base: str) -> dict[str, Any]:
-    """A refund of a capture, which is named by a link only."""
+    """A refund of a capture, or money taken back; the capture is named by a link only."""
     currency = body["currency"]
-    return {
+    shown: dict[str, Any] = {
         "id": body["id"],
-        "status": body["status"],
-        "amount": _money(body["amount"], currency),
-        "invoice_id": body["reference"],
+        "status": REFUND_STATUSES.get(body["status"], body["status"]),
+        "amount": money(body["amount"], currency),
+        "invoice_id": body.get("invoice_id"),
         "custom_id": body["custom_id"],
         "note_to_payer": body["note"],
         "seller_payable_breakdown": {
-            "gross_amount": _money(body["amount"], currency),
-            "paypal_fee": _money(0, currency),
-            "net_amount": _money(body["amount"], currency),
-            "total_refunded_amount": _money(body["total"], currency),
+            "gross_amount": money(body["amount"], currency),
+            "paypal_fee": money(0, currency),
+            "net_amount": money(body["amount"], currency),
+            "total_refunded_amount": money(body["total"], currency),
         },
         "create_time": instant(body["created"]),
         "update_time": instant(body["updated"]),
         "links": [
-            _link(f"{base}/v2/payments/refunds/{body['id']}", "self"),
-            _link(f"{base}/v2/payments/captures/{body['capture']}", "up"),
+            link(f"{base}/v2/payments/refunds/{body['id']}", "self"),
+            link(f"{base}/v2/payments/captures/{body['capture']}", "up"),
         ],
+    }
+    if reason := body.get("failure_code") or (body["status"] == "pending" and "ECHECK"):
+        shown["status_details"] = {"reason": str(reason).upper()}
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def reversal_body(*, capture: str, amount: int, currency: str, at: int) -> dict[str, Any]:
+    """Money that PayPal took back of a capture; it is kept and reads like a refund."""
+    return {
+        "id": paypal_id(),
+        "amount": amount,
+        "currency": currency,
+        "status": "succeeded",
+        "failure_code": None,
+        "capture": capture,
+        "total": amount,
+        "invoice_id": None,
+        "custom_id": None,
+        "note": None,
+        "created": at,
+        "updated": at,
     }
 
 
-def dispute_shown(
-    capture: dict[str, Any], *, dispute_id: str, status: str, at: float, base: str
+def order_id(capture_id: str) -> str:
+    """The order a capture belongs to, its only one: read backwards, either names the other."""
+    return capture_id[::-1]
+
+
+def order_shown(
+    capture: dict[str, Any], refunds: Sequence[dict[str, Any]], *, base: str
 ) -> dict[str, Any]:
-    """A dispute about the whole of a capture."""
-    shown: dict[str, Any] = {
-        "dispute_id": dispute_id,
-        "create_time": instant(at),
-        "update_time": instant(at),
-        "disputed_transactions": [
-            {
-                "seller_transaction_id": capture["id"],
-                "invoice_number": capture["reference"],
-            }
-        ],
-        "reason": "MERCHANDISE_OR_SERVICE_NOT_RECEIVED",
-        "status": status,
-        "dispute_amount": _money(capture["amount"], capture["currency"]),
-        "dispute_life_cycle_stage": "CHARGEBACK",
-        "links": [_link(f"{base}/v1/customer/disputes/{dispute_id}", "self")],
+    """The order of a capture: the one place where PayPal lists a capture's refunds."""
+    unit = {
+        "reference_id": "default",
+        "amount": money(capture["amount"], capture["currency"]),
+        "invoice_id": capture["reference"],
+        "payments": {
+            "captures": [capture_shown(capture, base=base)],
+            "refunds": [refund_shown(refund, base=base) for refund in refunds],
+        },
     }
-    if status == "RESOLVED":
-        shown["dispute_outcome"] = {"outcome_code": "RESOLVED_SELLER_FAVOUR"}
-    return shown
+    id = order_id(capture["id"])
+    return {
+        "id": id,
+        "intent": "CAPTURE",
+        "status": "COMPLETED",
+        "purchase_units": [unit],
+        "create_time": instant(capture["created"]),
+        "update_time": instant(capture["updated"]),
+        "links": [link(f"{base}/v2/checkout/orders/{id}", "self")],
+    }
 
 
 def event(resource: dict[str, Any], *, type: str, at: float, base: str) -> dict[str, Any]:
@@ -218,7 +251,7 @@ def event(resource: dict[str, Any], *, type: str, at: float, base: str) -> dict[
         "event_type": type,
         "summary": f"{type} for {kind.replace('_', ' ')}",
         "resource": resource,
-        "links": [_link(address, "self"), _link(f"{address}/resend", "resend", "POST")],
+        "links": [link(address, "self"), link(f"{address}/resend", "resend", "POST")],
     }
 
 
@@ -227,7 +260,8 @@ def instant(at: float) -> str:
     return datetime.datetime.fromtimestamp(int(at), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _money(minor: int, currency: str) -> dict[str, str]:
+def money(minor: int, currency: str) -> dict[str, str]:
+    """An amount of PayPal's payments API."""
     return {"currency_code": currency, "value": _text(minor, currency)}
 
 
@@ -235,5 +269,6 @@ def _text(minor: int, currency: str) -> str:
     return decimal_text(PAYPAL, minor, currency)
 
 
-def _link(href: str, rel: str, method: str = "GET") -> dict[str, str]:
+def link(href: str, rel: str, method: str = "GET") -> dict[str, str]:
+    """One row of an object's links."""
     return {"href": href, "rel": rel, "method": method}

@@ -10,9 +10,9 @@ import threading
 from pathlib import Path
 
 from payops.simulator import delivery
+from payops.simulator.clockwork import jobs_run
 from payops.simulator.config import Config
 from payops.simulator.delivery import Courier
-from payops.simulator.lifecycle import jobs_run
 from payops.simulator.server import Server
 from payops.simulator.world import World, open_world
 
@@ -47,7 +47,7 @@ class Clockwork(threading.Thread):
             if now - pruned_at >= PRUNE_S:
                 pruned_at = now
                 with self._world.store.transaction() as db:
-                    self._world.keys.prune(db, now=now)
+                    self._world.keys.prune(db, now=self._world.key_clock())
                     delivery.prune(db)
             pause_s = LOOK_S if following is None else min(LOOK_S, max(0.0, following - now))
             self._nudge.wait(pause_s)

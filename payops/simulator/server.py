@@ -36,9 +36,10 @@ from payops.simulator.wire import (
 )
 from payops.simulator.world import World
 
-CONNECTIONS_MAX = 128
+CONNECTIONS_MAX = 512
 IDLE_TIMEOUT_S = 60
 LOOK_S = 0.25
+BLANKS = b" " * 65_536
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
@@ -150,9 +151,27 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {**SAFE_HEADERS, **response.headers}.items():
             self.send_header(name, value)
         self.send_header("Content-Type", response.content_type)
-        self.send_header("Content-Length", str(len(response.body)))
+        self.send_header("Content-Length", str(len(response.body) + response.padding))
         self.end_headers()
-        self.wfile.write(response.body)
+        try:
+            self._send_body(response)
+        except OSError:
+            # The caller had enough of it.
+            self.close_connection = True
+
+    def _send_body(self, response: Response) -> None:
+        if not response.byte_s:
+            self.wfile.write(response.body)
+        else:
+            self.wfile.flush()
+            for place in range(len(response.body)):
+                if self.server.world.stop.is_set():
+                    raise ConnectionAbortedError("the simulator stops")
+                self._wait(response.byte_s)
+                self.wfile.write(response.body[place : place + 1])
+                self.wfile.flush()
+        for place in range(0, response.padding, len(BLANKS)):
+            self.wfile.write(BLANKS[: response.padding - place])
         self.wfile.flush()
 
     def _wait(self, pause_s: float) -> None:

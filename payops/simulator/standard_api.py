@@ -6,7 +6,7 @@ Owns its parameters and objects. Idempotency, faults and authentication are gate
 import datetime
 import json
 
-from payops.simulator import faults, lifecycle
+from payops.simulator import faults, lifecycle, standard_refunds
 from payops.simulator.config import STANDARD
 from payops.simulator.events import event_get, events_since
 from payops.simulator.gateway import Answer, Call, Face, operation, resource_missing
@@ -141,6 +141,7 @@ FACE = Face(
         operation("payout.get", "GET", "/payouts/<id>", "", payout_read),
         operation("payment.get", "GET", "/payments/<id>", "", payment_read),
         operation("payout.cancel", "POST", "/payouts/<id>/cancel", "", payout_cancel),
+        *standard_refunds.OPERATIONS,
         operation("event.list", "GET", "/events", "after limit", event_list),
     ),
 )

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from payops.simulator.wire import Refused
+
 TABLES = (
     *("objects", "movements", "events", "deliveries", "attempts"),
     *("keys", "jobs", "faults", "calls"),
@@ -28,6 +30,8 @@ SCHEMA = (
     "CREATE INDEX IF NOT EXISTS objects_reference ON objects (reference)",
     "CREATE INDEX IF NOT EXISTS objects_merchant ON objects (merchant_reference)",
     "CREATE INDEX IF NOT EXISTS objects_parent ON objects (parent)",
+    "CREATE INDEX IF NOT EXISTS objects_invoice ON objects (json_extract(body, '$.invoice_id'))"
+    " WHERE kind = 'refund'",
     """CREATE TABLE IF NOT EXISTS movements (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, kind TEXT NOT NULL,
         direction TEXT NOT NULL CHECK (direction IN ('in', 'out')), object_id TEXT NOT NULL,
@@ -64,7 +68,8 @@ SCHEMA = (
     "CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due_at)",
     """CREATE TABLE IF NOT EXISTS calls (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, operation TEXT NOT NULL,
-        at REAL NOT NULL, status INTEGER, ending TEXT NOT NULL)""",
+        at REAL NOT NULL, status INTEGER, ending TEXT NOT NULL, key TEXT, reference TEXT,
+        object_id TEXT)""",
     "CREATE INDEX IF NOT EXISTS calls_provider ON calls (provider, seq)",
     """CREATE TABLE IF NOT EXISTS faults (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, operation TEXT NOT NULL,
@@ -72,6 +77,9 @@ SCHEMA = (
         used INTEGER NOT NULL DEFAULT 0, delay_s REAL NOT NULL, options TEXT NOT NULL)""",
     "CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
+# What a store made by an older simulator lacks: table, column, its type.
+ADDED = (("calls", "key", "TEXT"), ("calls", "reference", "TEXT"), ("calls", "object_id", "TEXT"))
+ADDED_INDEX = "CREATE INDEX IF NOT EXISTS calls_key ON calls (key) WHERE key IS NOT NULL"
 Database = sqlite3.Connection
 
 
@@ -171,7 +179,7 @@ def object_get(db: Database, *, provider: str, kind: str, id: str) -> Record | N
     row = db.execute(
         "SELECT * FROM objects WHERE id = ? AND provider = ? AND kind = ?", (id, provider, kind)
     ).fetchone()
-    return _record(row) if row else None
+    return record_of(row) if row else None
 
 
 def objects_select(
@@ -187,7 +195,31 @@ def objects_select(
     rows = db.execute(
         f"SELECT * FROM objects WHERE {where} ORDER BY seq {order} LIMIT ?", (*values, limit)
     ).fetchall()
-    return [_record(row) for row in rows]
+    return [record_of(row) for row in rows]
+
+
+def object_find(db: Database, *, kinds: Sequence[str], name: str) -> Record:
+    """The newest object of these kinds with this id or reference; refuses when there is none."""
+    marks = ", ".join("?" for _ in kinds)
+    where = f"kind IN ({marks}) AND (id = ? OR reference = ?)"
+    found = objects_select(db, where=where, values=(*kinds, name, name), limit=1)
+    if not found:
+        raise Refused(404, f"No {kinds[0]} {name[:80]}.", code="resource_missing")
+    return found[0]
+
+
+def record_add(db: Database, record: Record) -> Record:
+    """Store a new object as its record names it."""
+    object_add(
+        db,
+        provider=record.provider,
+        kind=record.kind,
+        body=record.body,
+        reference=record.reference,
+        merchant_reference=record.merchant_reference,
+        parent=record.parent,
+    )
+    return record
 
 
 def payout_find(db: Database, *, name: str) -> Record | None:
@@ -273,9 +305,14 @@ def _plain(word: str) -> str:
 def _create(db: Database) -> None:
     for statement in SCHEMA:
         db.execute(statement)
+    for table, column, type in ADDED:
+        if column not in {row["name"] for row in db.execute(f"PRAGMA table_info({table})")}:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {type}")
+    db.execute(ADDED_INDEX)
 
 
-def _record(row: sqlite3.Row) -> Record:
+def record_of(row: sqlite3.Row | dict[str, Any]) -> Record:
+    """The record in a row of the objects table."""
     return Record(
         seq=row["seq"],
         id=row["id"],

@@ -38,7 +38,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One answer; `ending` says whether it is really sent or the connection dies instead."""
+    """One answer; `ending` says whether it is really sent or the connection dies instead.
+
+    `byte_s` is how long each byte of the body takes; `padding` how many blanks follow the body.
+    """
 
     status: int
     body: bytes
@@ -46,6 +49,8 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     ending: str = ANSWER
     pause_s: float = 0.0
+    byte_s: float = 0.0
+    padding: int = 0
 
 
 class Refused(Exception):

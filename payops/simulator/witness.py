@@ -6,12 +6,13 @@ are bounded and say their total, so a caller cannot take a page for the whole.
 
 import re
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from payops.simulator import delivery, losses, outages
+from payops.simulator import delivery, losses, outages, refund_rules
 from payops.simulator.events import DELIVERED, DROPPED, GIVEN_UP, LOST, QUEUED, queue_length
-from payops.simulator.store import Database, Record, objects_select, setting_get
+from payops.simulator.store import Database, Record, objects_select, record_of, setting_get
 from payops.simulator.wire import Params, text, whole
 from payops.simulator.world import World
 
@@ -90,6 +91,54 @@ def payout_shown(record: Record) -> dict[str, Any]:
     }
 
 
+def refund_shown(record: Record) -> dict[str, Any]:
+    """A refund as tests compare it with their own books."""
+    body = record.body
+    return {
+        "id": record.id,
+        "provider": record.provider,
+        "payment": record.parent,
+        "reference": record.reference,
+        "merchant_reference": record.merchant_reference,
+        "amount": body["amount"],
+        "currency": body["currency"].upper(),
+        "status": body["status"],
+        "reason": body.get("failure_reason") or body.get("failure_code"),
+        "created": body["created"],
+    }
+
+
+def dispute_shown(record: Record) -> dict[str, Any]:
+    """A dispute as tests compare it with their own books."""
+    body = record.body
+    names = ("amount", "currency", "stage", "status", "reason", "due_at", "created")
+    return {
+        "id": record.id,
+        "provider": record.provider,
+        "payment": record.parent,
+        "reference": record.reference,
+        **{name: body[name] for name in names},
+        "refundable": body["refundable"],
+        "withdrawn": body["is_withdrawn"],
+    }
+
+
+def payment_shown(record: Record) -> dict[str, Any]:
+    """A payment with what of it was refunded."""
+    body = record.body
+    return {
+        "id": record.id,
+        "provider": record.provider,
+        "reference": record.reference,
+        "amount": body["amount"],
+        "currency": body["currency"].upper(),
+        "status": body["status"],
+        "captured": refund_rules.captured(record),
+        "refunded": refund_rules.refunded(record),
+        "created": body["created"],
+    }
+
+
 def last_event(db: Database, record: Record) -> sqlite3.Row | None:
     """The newest event about a payout, or else about the PayPal batch it came in."""
     row: sqlite3.Row | None = db.execute(
@@ -117,9 +166,27 @@ def payouts(db: Database, act: Act) -> dict[str, Any]:
     return {"payouts": [payout_shown(record) for record in found], "total": total}
 
 
+def payments(db: Database, act: Act) -> dict[str, Any]:
+    """Payments, oldest first."""
+    return _objects(db, act, "payments", ("payment", "charge"), payment_shown)
+
+
+def refunds(db: Database, act: Act) -> dict[str, Any]:
+    """Refunds, those of the dashboards included, oldest first."""
+    return _objects(db, act, "refunds", ("refund",), refund_shown)
+
+
+def disputes(db: Database, act: Act) -> dict[str, Any]:
+    """Disputes, oldest first."""
+    return _objects(db, act, "disputes", ("dispute",), dispute_shown)
+
+
 def movements(db: Database, act: Act) -> dict[str, Any]:
     """The append-only log of money that moved: the witness for I7."""
-    where, values = _filters(act, ("provider", "kind", "direction", "reference", "object_id"))
+    names = ("provider", "kind", "direction", "reference", "object_id")
+    where, values = _filters(act, names)
+    if key := text(act.params, "key", default=""):
+        where, values = f"{where} AND idempotency_key = ?", [*values, key]
     return _ascending(db, act, table="movements", where=where, values=values)
 
 
@@ -156,9 +223,27 @@ def deliveries(db: Database, act: Act) -> dict[str, Any]:
 
 
 def calls(db: Database, act: Act) -> dict[str, Any]:
-    """Every API call in order: when it came and what it was answered (null: nothing)."""
-    where, values = _filters(act, ("provider", "operation"))
+    """Every API call in order: when, under which key, about what, how answered (null: not)."""
+    where, values = _filters(act, ("provider", "operation", "key", "reference", "object_id"))
     return _ascending(db, act, table="calls", where=where, values=values)
+
+
+def _objects(
+    db: Database,
+    act: Act,
+    noun: str,
+    kinds: tuple[str, ...],
+    show: Callable[[Record], dict[str, Any]],
+) -> dict[str, Any]:
+    """Objects of these kinds, oldest first; ?payment= takes a payment's id."""
+    where, values = _filters(act, ("provider", "reference"))
+    where += f" AND kind IN ({', '.join('?' for _ in kinds)})"
+    values += kinds
+    if parent := text(act.params, "payment", default=""):
+        where, values = f"{where} AND parent = ?", [*values, parent]
+    page = _ascending(db, act, table="objects", where=where, values=values)
+    shown = [show(record_of(row)) for row in page.pop("objects")]
+    return {noun: shown, **page}
 
 
 def _filters(act: Act, names: tuple[str, ...]) -> tuple[str, list[Any]]:

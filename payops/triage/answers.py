@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from payops.triage.prompts import LIMITS
+from payops.triage.said import UNPRINTABLE
 
 ANSWER_CHARS_MAX = 8000
 MEMBERS = frozenset({*LIMITS, "suggests"})
 # Advice sends nobody anywhere: no links, no addresses, no markup that could become one.
 LINK = re.compile(r"(?i)[a-z][a-z0-9+.-]{1,20}://|\bwww\.|[^\s@]+@[^\s@]+\.\w|\]\(|<[a-z/!]")
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 class AnswerDiscarded(ValueError):

@@ -1,7 +1,7 @@
 """Advice of a remote model, beside the rules' own and no more than that (AI-1, AI-9, AI-10, D1).
 
-One case, one question, outside any transaction. Whatever goes wrong, the case goes on without it:
-the answer, or the reason why there is none, is one append-only row with model, prompt version,
+One case or record, one question, outside any transaction. Whatever goes wrong, work goes on without
+it: the answer, or the reason why there is none, is one append-only row with model, prompt version,
 input hash, time and cost. A day's cost is capped, and asking takes a fifth of a worker's time at
 most, so that a slow model delays nobody.
 """
@@ -9,17 +9,19 @@ most, so that a slow model delays nobody.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 
 from payops.cases import advice
-from payops.cases.advice import Recommendation, Told
+from payops.cases.advice import About, Recommendation, Told
 from payops.cases.models import Case
 from payops.core import clock, ids
 from payops.core.models import Message
 from payops.core.queues import Postpone
-from payops.triage import answers, endpoint, prompts
+from payops.triage import answers, endpoint, prompts, rules
 from payops.triage.answers import AnswerDiscarded
 from payops.triage.endpoint import Endpoint, NotAnswered
 from payops.triage.prompts import Prompt
@@ -33,29 +35,60 @@ ASKED_WITHIN = timedelta(hours=1)
 PAUSE_FACTOR = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, and about which case or record."""
+
+    prompt: Prompt
+    case: Case | None = None
+    about: About | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Asked before with this input, whatever came of it."""
+        key = {"engine": ENGINE, "version": VERSION, "input_hash": self.prompt.input_hash}
+        if self.case is not None:
+            return advice.exists(case=self.case, **key)
+        assert self.about is not None
+        subject_id, about = self.about.subject_id, self.about.about
+        return advice.kept(subject_id=subject_id, about=about, **key) is not None
+
+
 def ask(batch: list[Message], now: datetime) -> None:
-    """Ask about one case. Raises Postpone where asking later is worth it."""
+    """Ask about one case or record. Raises Postpone where asking later is worth it."""
     (message,) = batch
     at = endpoint.configured()
     if settings.PAYOPS_ADVICE != ENGINE or at is None:
         log.info("no model is asked: advice is %s", settings.PAYOPS_ADVICE)
         return
-    rows = Case.objects.select_related("book")
-    case = rows.get(pk=ids.parse(message.payload["case_id"], "cs")[1])
-    prompt = prompts.prompt_of(case)
-    hashed = prompt.input_hash
-    if advice.exists(case=case, engine=ENGINE, version=VERSION, input_hash=hashed):
+    question = _question(message.payload)
+    if question is None or question.is_answered:
         return
+    prompt = question.prompt
     _rest(now)
     sent = endpoint.request_body(at, system=prompt.system, user=prompt.user, schema=prompt.schema)
     most_micros = at.cost_micros(at.most_tokens(len(sent)))
     if refusal := _over_cap(at, most_micros, now):
-        _discard(case, prompt, at, refusal, Told())
+        _discard(question, at, refusal, Told())
         return
-    _ask(case, prompt, at, most_micros, message)
+    _ask(question, at, most_micros, message)
 
 
-def _ask(case: Case, prompt: Prompt, at: Endpoint, most_micros: int, message: Message) -> None:
+def _question(payload: dict[str, Any]) -> Question | None:
+    """None where the rules' words on a record are not kept: there is nothing to stand beside."""
+    if "case_id" in payload:
+        rows = Case.objects.select_related("book")
+        case = rows.get(pk=ids.parse(payload["case_id"], "cs")[1])
+        return Question(prompts.prompt_of(case), case=case)
+    row = advice.kept(engine=rules.ENGINE, **payload)
+    if row is None:
+        return None
+    about = About(row.book, row.subject_id, row.about)
+    return Question(prompts.prompt_about(row), about=about)
+
+
+def _ask(question: Question, at: Endpoint, most_micros: int, message: Message) -> None:
+    prompt = question.prompt
     began = clock.utc_now()
     try:
         reply = endpoint.ask(at, system=prompt.system, user=prompt.user, schema=prompt.schema)
@@ -69,17 +102,18 @@ def _ask(case: Case, prompt: Prompt, at: Endpoint, most_micros: int, message: Me
             took_ms=(now - began) // timedelta(milliseconds=1),
             cost_micros=most_micros if none.charged else 0,
         )
-        _discard(case, prompt, at, none.reason, told)
+        _discard(question, at, none.reason, told)
         return
     cost = at.cost_micros(reply.tokens)
     told = Told(answer=reply.raw, took_ms=reply.took_ms, cost_micros=cost)
     try:
         said = answers.read_answer(reply.text, suggestions=prompt.suggestions)
     except AnswerDiscarded as refusal:
-        _discard(case, prompt, at, str(refusal), told)
+        _discard(question, at, str(refusal), told)
         return
     advice.write(
-        case=case,
+        case=question.case,
+        about=question.about,
         engine=ENGINE,
         version=VERSION,
         input_hash=prompt.input_hash,
@@ -93,14 +127,15 @@ def _ask(case: Case, prompt: Prompt, at: Endpoint, most_micros: int, message: Me
     )
 
 
-def _discard(case: Case, prompt: Prompt, at: Endpoint, reason: str, told: Told) -> None:
+def _discard(question: Question, at: Endpoint, reason: str, told: Told) -> None:
     """Nobody is shown the answer; that there was one, and why it does not count, is kept."""
     advice.write(
-        case=case,
+        case=question.case,
+        about=question.about,
         engine=ENGINE,
         version=VERSION,
-        input_hash=prompt.input_hash,
-        input_facts=prompt.facts,
+        input_hash=question.prompt.input_hash,
+        input_facts=question.prompt.facts,
         summary="",
         likely_cause="",
         next_step="",

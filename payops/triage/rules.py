@@ -22,11 +22,14 @@ from payops.core import ids, messages
 from payops.core.messages import News
 from payops.core.models import Message
 from payops.core.money import Money
-from payops.payments.models import Payout
+from payops.payments.models import Dispute, Payout, Refund
+from payops.triage import disputes
+from payops.triage.refund_failures import failure_of
+from payops.triage.said import Said, quoted
 from payops.webhooks.models import Delivery, ProviderEvent
 
 ENGINE = "rules"
-VERSION = "3"
+VERSION = "4"
 PAYOUT_FAILURE = "payout_failure"
 
 CAUSES = {
@@ -54,17 +57,18 @@ def advise(batch: list[Message], now: datetime) -> None:
         return
     for message in batch:
         case = Case.objects.get(pk=ids.parse(message.payload["case_id"], "cs")[1])
-        facts = facts_of(case)
+        facts = {**facts_of(case), **_record_facts(case, now)}
+        said = _said(facts)
         advice.write(
             case=case,
             engine=ENGINE,
             version=VERSION,
             input_hash=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
             input_facts=facts,
-            summary=_summary(facts),
-            likely_cause=_likely_cause(facts),
-            next_step=_next_step(facts),
-            suggests=_suggests(facts),
+            summary=said.summary,
+            likely_cause=said.likely_cause,
+            next_step=said.next_step,
+            suggests=said.suggests,
             now=now,
         )
         if settings.PAYOPS_ADVICE != ENGINE:
@@ -87,6 +91,41 @@ def facts_of(case: Case) -> dict[str, Any]:
         "timeline": [[kind, text] for kind, text, _ in entries],
         **_payout_facts(case),
     }
+
+
+def _record_facts(case: Case, now: datetime) -> dict[str, Any]:
+    """Of a case about a dispute or a refund, its figures."""
+    if case.subject_id.startswith(f"{Dispute.PREFIX}_"):
+        found = Dispute.objects.select_related("payment", "account")
+        dispute = found.get(pk=ids.parse(case.subject_id, Dispute.PREFIX)[1])
+        # Written once, when the case opens: no days that count down.
+        return {"dispute": {**disputes.facts_of(dispute, now=now), "days_left": None}}
+    if case.subject_id.startswith(f"{Refund.PREFIX}_"):
+        refund = Refund.objects.get(pk=ids.parse(case.subject_id, Refund.PREFIX)[1])
+        return {
+            "refund": {
+                "amount": str(refund.amount),
+                "state": str(refund.state),
+                "obligation": str(refund.obligation),
+                "failure_code": quoted(refund.failure_code),
+            }
+        }
+    return {}
+
+
+def _said(facts: dict[str, Any]) -> Said:
+    if "dispute" in facts:
+        return disputes.advise(facts["dispute"])
+    if facts.get("refund", {}).get("obligation") == Refund.Obligation.OWED:
+        refund = facts["refund"]
+        failure = failure_of(refund["failure_code"])
+        code = f" ({refund['failure_code']})" if refund["failure_code"] else ""
+        return Said(
+            f"A refund of {refund['amount']} did not arrive; it is still owed.",
+            f"{failure.words}{code}",
+            failure.next_step,
+        )
+    return Said(_summary(facts), _likely_cause(facts), _next_step(facts), _suggests(facts))
 
 
 def _payout_facts(case: Case) -> dict[str, Any]:

@@ -64,6 +64,8 @@ class SecretState:
         )
 
 
+TICKET_FORM = re.compile(r"[!-~]{24,200}")
+TICKET_FORM_WORDS = "24 to 200 visible characters"
 FORMATS = {
     "stripe": Format(
         re.compile(r"whsec_[A-Za-z0-9_+/=-]{10,200}"),
@@ -90,6 +92,18 @@ FORMATS = {
         None,
         "PayPal Developer Dashboard, Apps, Webhooks: create the webhook for this address there and "
         "enter its id here",
+    ),
+    "jira": Format(
+        TICKET_FORM,
+        TICKET_FORM_WORDS,
+        lambda: randomness.token_urlsafe(32),
+        "Jira, System, WebHooks: the secret of this webhook",
+    ),
+    "servicenow": Format(
+        TICKET_FORM,
+        TICKET_FORM_WORDS,
+        lambda: randomness.token_urlsafe(32),
+        "ServiceNow, the credential that the business rule of this address sends or signs with",
     ),
 }
 

@@ -13,7 +13,7 @@ from approvals.models import ApprovalRequest
 from approvals.refusals import PolicyMissing
 from payops.api import trail
 from payops.core.models import AuditEvent, IdempotencyKey
-from payops.flows import payout as payout_flow
+from payops.flows.payouts import request as payout_flow
 from payops.payments.models import Payout
 from tests.api.calling import facts, other_key, post, problem
 from tests.races import race

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import URLPattern
 
 from payops.api import views
+from payops.api.refund_views import RefundRequests
 from payops.api.urls import urlpatterns
 from payops.commands.bootstrap import as_owner
 from payops.core.models import ApiKey, AuditEvent, Book, IdempotencyKey
@@ -156,9 +157,14 @@ def test_only_the_request_routes_take_an_unsafe_method() -> None:
         assert set(view.acts) == {name.upper() for name in view.http_method_names}
         taking |= {(route.name, name) for name in view.http_method_names if name in UNSAFE}
 
-    assert taking == {("api-payouts", "post"), ("api-entries", "post")}
-    named = {act for view in (views.Payouts, views.ApiView) for act in view.acts.values()}
-    assert named == {Act.REQUEST_PAYOUT, Act.VIEW_BOOKS}
+    assert taking == {
+        ("api-payouts", "post"),
+        ("api-refunds", "post"),
+        ("api-entries", "post"),
+    }
+    asking = (views.Payouts, RefundRequests, views.ApiView)
+    named = {act for view in asking for act in view.acts.values()}
+    assert named == {Act.REQUEST_PAYOUT, Act.REQUEST_REFUND, Act.VIEW_BOOKS}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -168,5 +168,6 @@ def test_the_table_of_problems_is_sound() -> None:
         "invalid-fields",
         "payout-refused",
         "posting-key-reused",
+        "refund-request-reused",
         "entry-refused",
     }

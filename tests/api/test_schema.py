@@ -19,6 +19,9 @@ from tests.stories import paid_payout
 ADDRESSES = {
     "/api/payouts/": {"get", "post"},
     "/api/payouts/{public_id}/": {"get"},
+    "/api/refund-requests/": {"get", "post"},
+    "/api/refund-requests/{public_id}/": {"get"},
+    "/api/payments/{public_id}/refundable/": {"get"},
     "/api/cases/{public_id}/": {"get"},
     "/api/approvals/{public_id}/": {"get"},
     "/api/ledger/entries/": {"post"},

@@ -26,7 +26,7 @@ def test_every_book_has_every_table_once() -> None:
     """AP-9"""
     for book in Book.objects.all():
         held = PolicyVersion.objects.filter(book=book)
-        others = [] if book.is_system else [("lanes", 1)]
+        others = [] if book.is_system else [("lanes", 1), ("refund.policy", 1)]
         assert sorted(held.values_list("name", "version")) == sorted(
             [(f"approval.{kind}", 1) for kind in policies.KIND_LABELS] + others
         )
@@ -55,6 +55,9 @@ def test_every_book_has_every_table_once() -> None:
         ("book_settings", ["finance_manager", "treasury"]),
         ("rate_import", ["treasury"]),
         ("statement_parity", ["finance_manager"]),
+        ("refund_offline", ["finance_manager"]),
+        ("refund_not_sent", ["finance_manager"]),
+        ("refund_obligation", ["finance_manager"]),
     ],
 )
 def test_changes_of_truth_have_fixed_seats(kind: str, seats: list[str]) -> None:
@@ -82,7 +85,7 @@ def test_the_policy_is_shown_as_a_table_in_words() -> None:
     ]
     assert shown.conditions[0] == "Bulk upload: asked through is bulk → adds Compliance"
     assert tables["approval.role_grant"].rows[0].band == "any amount"
-    assert len(tables) == 21
+    assert len(tables) == 26
 
 
 def test_edges_are_in_minor_units_of_the_reporting_currency() -> None:

@@ -96,3 +96,28 @@ def said(page: Page) -> Locator:
 def section(page: Page, title: str | re.Pattern[str]) -> Locator:
     """The part of the page under a heading."""
     return page.locator("section").filter(has=page.get_by_role("heading", name=title)).last
+
+
+def open_charge(page: Page, reference: str) -> None:
+    page.goto(f"/payments/?q={reference}")
+    page.get_by_role("link", name=reference, exact=True).click()
+    expect(heading(page)).to_contain_text(reference)
+
+
+def fill_refund(page: Page, reference: str, amount: str) -> None:
+    """From the charge to the form, everything typed that the reason asks for; not sent yet."""
+    open_charge(page, reference)
+    page.get_by_role("link", name=re.compile("^Refund, ")).click()
+    page.get_by_label("Reason", exact=True).select_option(label="Order canceled before it was sent")
+    page.get_by_label("Order reference").fill(reference)
+    page.locator("#refund-amount").fill(amount)
+    expect(page.get_by_role("radio", name="Another amount")).to_be_checked()
+    page.get_by_label("Note").fill("the customer canceled by phone")
+
+
+def ask_refund(page: Page, reference: str, amount: str) -> str:
+    """A person asks for a refund of one charge; answers the address of its page."""
+    fill_refund(page, reference, amount)
+    page.get_by_role("button", name=re.compile(rf"^(Ask for|Refund) {amount} EUR")).click()
+    page.wait_for_url(re.compile("/refunds/rf_[0-9a-f]{32}/$"))
+    return page.url

@@ -26,6 +26,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from payops.devstack.browser import NONE_FOUND, chromium, find_chromium, sign_in
 from payops.devstack.childstack import Stack, own_stack, read_stack
+from tests.browser.acts import ask_refund
 from tests.browser.watch import Watch
 
 PATIENCE_MS = 20_000
@@ -109,6 +110,17 @@ def as_person(
 def simulator(open_window: Callable[..., BrowserContext], stack: Stack) -> Page:
     """The provider's own page, where a person makes a payout fail."""
     return open_window("simulator", base_url=stack.simulator).new_page()
+
+
+@pytest.fixture(scope="package")
+def asked_refund(browser: Browser, stack: Stack) -> None:
+    """A refund that people decide about, asked for through the form."""
+    context = browser.new_context(viewport=DESKTOP, base_url=stack.web)
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    sign_in(page, web=stack.web, username="amara", password=stack.password("amara"))
+    ask_refund(page, "ORDER-2010", "65.00")
+    context.close()
 
 
 @pytest.fixture(scope="package")

@@ -85,6 +85,7 @@ SCREENS: dict[str, tuple[Screen, ...]] = {
         Screen("audrey", "/payouts/", "P-10490"),
     ),
     "payout-new": (Screen("amara", "/payouts/new/"),),
+    "refund-bulk": (Screen("amara", "/refunds/bulk/"),),
     "payout-act": (
         Screen("amara", "/payouts/", "P-10496", then="hold/"),
         Screen("amara", "/payouts/", "P-10496", then="cancel/"),
@@ -92,6 +93,24 @@ SCREENS: dict[str, tuple[Screen, ...]] = {
     "hold-release": (Screen("chen", "/payouts/", "P-10496", link="^Release…"),),
     "payments": (Screen("priya", "/payments/"),),
     "payment": (Screen("priya", "/payments/", "ORDER-"),),
+    "refunds": (Screen("amara", "/refunds/"), Screen("audrey", "/refunds/?todo=ledger")),
+    "refund": (Screen("lena", "/refunds/?todo=decide", "ORDER-2010"),),
+    "refund-new": (Screen("amara", "/payments/", "ORDER-2010", link="^Refund, "),),
+    "refund-act": (Screen("amara", "/refunds/?todo=decide", "ORDER-2010", then="cancel/"),),
+    "refund-policy": (Screen("audrey", "/settings/refund-policy/"),),
+    "refund-policy-propose": (Screen("marco", "/settings/refund-policy/change/"),),
+    "disputes": (
+        Screen("lena", "/disputes/"),
+        Screen("audrey", "/disputes/?state=live&deadline=soon"),
+    ),
+    "dispute": (
+        Screen("lena", "/disputes/", "SHOP-7022"),
+        Screen("audrey", "/disputes/", "SHOP-7021"),
+    ),
+    "dispute-act": (
+        Screen("amara", "/disputes/", "SHOP-7022", then="evidence-sent/"),
+        Screen("lena", "/disputes/", "SHOP-7022", then="accept-loss/"),
+    ),
     "beneficiaries": (Screen("amara", "/beneficiaries/"),),
     "beneficiary": (Screen("lena", "/beneficiaries/", "Fjord"),),
     "beneficiary-act": (Screen("chen", "/beneficiaries/", "Fjord", then="verify/"),),

@@ -57,7 +57,12 @@ def test_unreadable_signed_body_is_shown_as_a_dead_letter(
 
 @pytest.mark.parametrize("screen", ALL)
 def test_screen_fits_and_is_accessible_in_light_and_dark_wide_and_narrow(
-    open_window: Any, as_person: AsPerson, stack: Stack, dead_letter: None, screen: Screen
+    open_window: Any,
+    as_person: AsPerson,
+    stack: Stack,
+    dead_letter: None,
+    asked_refund: None,
+    screen: Screen,
 ) -> None:
     page = _page(open_window, as_person, stack, screen)
 

@@ -25,7 +25,8 @@ def test_a_book_of_an_older_version_gets_the_tables_it_lacks_and_keeps_its_own()
         company.complete_policies(now=now)
 
         assert PolicyVersion.objects.count() == before
-    expected = {policies.PREFIX + kind for kind in policies.KIND_LABELS} | {"lanes"}
+    expected = {policies.PREFIX + kind for kind in policies.KIND_LABELS}
+    expected |= {"lanes", "refund.policy"}
     assert names == expected
     for kind in ("allowlist_change", "account_settings", "webhook_secret"):
         assert policies.active(book=book, kind=kind, now=clock.utc_now()).version == 1

@@ -62,7 +62,7 @@ def test_everybody_who_reads_the_inbox_reads_the_accounts(as_: Browser, who: str
 @pytest.mark.parametrize(
     ("account", "askable", "unaskable"),
     [
-        ("standard/demo", "Payouts", "Settlements, payments, refunds, disputes, invoices"),
+        ("standard/demo", "Payouts, refunds", "Settlements, payments, disputes, invoices"),
         ("adyen/demo", "Payouts", "Settlements, payments, refunds, disputes, invoices"),
         ("stripe/demo", "Payouts, settlements, payments, refunds, disputes", "Invoices"),
         ("paypal/demo", "Payouts, payments, refunds, disputes", "Settlements, invoices"),

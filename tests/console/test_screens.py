@@ -8,6 +8,8 @@ from django.test import Client
 LISTS = {
     "/payouts/": "No payouts yet",
     "/payments/": "No payments yet",
+    "/refunds/": "No refunds yet",
+    "/settings/refund-policy/": "A rule grants alone up to",
     "/beneficiaries/": "Atelier Nordlicht",
     "/ledger/": "No balances yet",
     "/ledger/journal/": "No entries yet",
@@ -75,6 +77,8 @@ def test_screen_keeps_the_strict_content_policy(as_, path):
         "/payouts/po_" + "0" * 32 + "/",
         "/payouts/pa_" + "0" * 32 + "/",
         "/payments/pa_" + "0" * 32 + "/",
+        "/refunds/rf_" + "0" * 32 + "/",
+        "/refunds/rf_" + "0" * 32 + "/send/",
         "/beneficiaries/be_" + "0" * 32 + "/",
         "/ledger/journal/je_" + "0" * 32 + "/",
         "/inbox/ev_" + "0" * 32 + "/",

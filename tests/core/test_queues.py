@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connections, transaction
 
-from payops.core import clock, outbox, queues
+from payops.core import claims, clock, outbox, queues
 from payops.core.models import AuditEvent, Book, Message
 from payops.core.outbox import outbox_queue
 from payops.core.queues import Postpone, Queue, StructuralMismatch, Tally, drain_once
@@ -257,7 +257,7 @@ def test_row_not_due_and_row_of_another_lane_are_left_alone():
 
 def test_leased_row_is_invisible_until_the_lease_ends_then_runs_alone():
     send("a", "b", "c")
-    claimed, _ = queues._claim(outbox_queue(), LANE, queues.uuid4(), 500)
+    claimed, _ = claims.free(outbox_queue(), LANE, queues.uuid4(), 500)
     assert drain(outbox_queue()).claimed == 0
     expire_leases()
     sizes: list[int] = []
@@ -273,9 +273,9 @@ def test_leased_row_is_invisible_until_the_lease_ends_then_runs_alone():
 def test_worker_that_lost_its_lease_writes_nothing():
     send("a")
     token = queues.uuid4()
-    keys, _ = queues._claim(outbox_queue(), LANE, token, 500)
+    keys, _ = claims.free(outbox_queue(), LANE, token, 500)
     expire_leases()
-    queues._claim_alone(outbox_queue(), LANE, queues.uuid4(), None)
+    claims.interrupted(outbox_queue(), LANE, queues.uuid4(), None)
     ran: list[int] = []
     tally = Tally()
 
@@ -345,7 +345,7 @@ def test_steps_that_take_long_hand_the_rest_back_uncharged(monkeypatch):
     monkeypatch.setattr(queues, "STEPS_STARTED_WITHIN", timedelta(0))
     token = queues.uuid4()
     target = queue(handle, own_steps=lambda row: True)
-    keys, _ = queues._claim(target, LANE, token, 500)
+    keys, _ = claims.free(target, LANE, token, 500)
 
     queues._run(target, keys, token, Tally())
 
@@ -424,7 +424,7 @@ def test_an_interrupted_row_is_found_without_looking_through_the_backlog_sc_3():
     early = clock.utc_now() - timedelta(minutes=9)
     send("interrupted", due_at=early)
     send(*(f"later-{n}" for n in range(6)), due_at=early + timedelta(minutes=1))
-    queues._claim(outbox_queue(), LANE, queues.uuid4(), 1)
+    claims.free(outbox_queue(), LANE, queues.uuid4(), 1)
     expire_leases()
     ran: list[list[str]] = []
     target = queue(lambda rows, now: ran.append([row.key for row in rows]))
@@ -438,7 +438,7 @@ def test_an_interrupted_row_is_found_without_looking_through_the_backlog_sc_3():
 def test_an_interrupted_row_behind_a_full_batch_waits_until_the_lane_gets_there():
     early = clock.utc_now() - timedelta(minutes=9)
     send("interrupted", due_at=early + timedelta(minutes=2))
-    queues._claim(outbox_queue(), LANE, queues.uuid4(), 1)
+    claims.free(outbox_queue(), LANE, queues.uuid4(), 1)
     send(*(f"before-{n}" for n in range(4)), due_at=early)
     expire_leases()
     ran: list[list[str]] = []

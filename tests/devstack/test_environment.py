@@ -114,7 +114,7 @@ def test_secrets_stay_the_same_and_private(tmp_path: Path) -> None:
 
     assert load_secrets(directory=tmp_path) == first
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
-    assert len(set(vars(first).values())) == 12
+    assert len(set(vars(first).values())) == 13
 
 
 def test_an_older_file_of_secrets_gets_what_it_lacks_and_keeps_the_rest(tmp_path: Path) -> None:

@@ -64,7 +64,8 @@ def test_stack_file_tells_everything_and_is_private(stack: RunningStack) -> None
     assert told["web"] == f"http://127.0.0.1:{stack.port}"
     assert set(told["database"]) == {"owner", "app", "facts"}
     assert set(told["pids"]) == PROCESSES
-    assert set(told["webhooks"]) == {*("stripe/demo", "standard/demo", "adyen/demo", "paypal/demo")}
+    demo = {"stripe/demo", "standard/demo", "adyen/demo", "paypal/demo"}
+    assert set(told["webhooks"]) == {*demo, "servicenow/support"}
     assert told["webhooks"]["stripe/demo"]["url"] == f"{told['web']}/webhooks/stripe/demo/"
     [secret] = told["webhooks"]["standard/demo"]["secrets"]
     assert secret.startswith("whsec_")

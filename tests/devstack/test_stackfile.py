@@ -70,7 +70,8 @@ def test_stack_file_names_the_webhooks_of_every_provider(tmp_path: Path) -> None
 
     path = tmp_path / "stack.json"
     webhooks = json.loads(path.read_text())["webhooks"]
-    assert list(webhooks) == ["stripe/demo", "adyen/demo", "paypal/demo", "standard/demo"]
+    demo = ["stripe/demo", "adyen/demo", "paypal/demo", "standard/demo"]
+    assert list(webhooks) == [*demo, "servicenow/support"]
     assert webhooks["adyen/demo"] == {
         "url": "http://127.0.0.1:8000/webhooks/adyen/demo/",
         "secrets": [secrets.webhook_adyen_demo],

@@ -15,7 +15,8 @@ from approvals.refusals import RequestClosed
 from ledger.models import JournalLine
 from payops.cases.models import Case
 from payops.core import clock
-from payops.flows import beneficiary, holds, payout_exception
+from payops.flows import beneficiary, holds
+from payops.flows.payouts import exception as payout_exception
 from payops.payments.models import Beneficiary, Hold, Payout
 from payops.webhooks import ingest
 from payops.webhooks.directory import directory

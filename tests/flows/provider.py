@@ -16,7 +16,7 @@ from django.test import Client
 
 from payops.core import clock
 from payops.core.models import Message
-from payops.payments.models import Payout, ProviderCall
+from payops.payments.models import CallGate, Payout, ProviderCall
 from tests import builders
 from tests.builders import approval_of, approve_all, drain, reload
 from tests.simulator.process import API_KEY, ROOT, Process, Receiver
@@ -105,12 +105,13 @@ def approved(amount: str = "1200.00", **asked: Any) -> Payout:
 
 
 def later() -> None:
-    """What waits for a retry is due, and a dead worker's lease and deadline are over."""
+    """What waits for a retry is due, a dead worker's lease is over, a pause is over."""
     past = clock.utc_now() - timedelta(seconds=1)
     pending = Message.objects.filter(state=Message.State.PENDING)
     pending.update(due_at=past)
     pending.filter(leased_until__isnull=False).update(leased_until=past)
     ProviderCall.objects.filter(outcome="").update(deadline_at=past)
+    CallGate.objects.exclude(state=CallGate.State.CLOSED).update(probe_at=past)
 
 
 def settle(payout: Payout, *, until: tuple[str, ...] = ("IN_TRANSIT",)) -> Payout:

@@ -15,7 +15,7 @@ from payops.cases.models import Case, LocalTicket, RunbookRun
 from payops.commands.invariants.base import Moment
 from payops.commands.invariants.table import check_all
 from payops.core import clock
-from payops.flows import exception_plan
+from payops.flows.payouts import exception_plan
 from tests.builders import drain, reload
 from tests.flows.lifecycle import Teller, approve_and_run, balances, open_case, propose
 from tests.stories import paid_payout

@@ -32,7 +32,7 @@ def test_advice_says_what_happened_how_long_after_at_what_stake_and_how_often_to
     assert said.likely_cause == (
         "likely bank rejection; verify the beneficiary's details before any re-issue"
     )
-    assert (said.engine, said.version, said.suggests) == ("rules", "3", "reissue")
+    assert (said.engine, said.version, said.suggests) == ("rules", "4", "reissue")
 
 
 def test_a_case_that_is_no_payout_failure_is_given_its_own_rules_next_step():

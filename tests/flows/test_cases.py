@@ -11,7 +11,8 @@ from payops.cases.models import Case, CaseEntry
 from payops.cases.services import Finding
 from payops.core import clock
 from payops.core.models import AuditEvent, Book
-from payops.flows import payout_exception, tasks
+from payops.flows import tasks
+from payops.flows.payouts import exception as payout_exception
 from payops.payments.models import Hold, Payout
 from tests import books, builders
 from tests.builders import decide, drain, post_standard, reload

@@ -10,7 +10,7 @@ from ledger.models import Export, ExportItem
 from payops.core import clock
 from payops.flows import export, export_trace
 from payops.flows.export_trace import EntryTrace
-from payops.flows.trace import trace
+from payops.flows.trace.chain import trace
 from payops.formats.journals.registry import TARGETS
 from tests import stories
 from tests.flows.exporting import granted, made, meridian, posted, rules_of

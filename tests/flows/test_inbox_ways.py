@@ -14,7 +14,8 @@ from ledger.models import JournalEntry
 from payops.cases.models import CaseEntry
 from payops.core import clock
 from payops.core.models import AuditEvent
-from payops.flows import payout_dispatch, payout_events
+from payops.flows.payouts import dispatch as payout_dispatch
+from payops.flows.payouts import events as payout_events
 from payops.webhooks import inbox, services
 from payops.webhooks.models import Delivery, ProviderEvent
 from tests.builders import drain, post_standard, post_stripe, reload, standard_event
@@ -189,19 +190,19 @@ def _broken(*_: Any) -> None:
     raise RuntimeError("the mapping is wrong")
 
 
-def test_a_refund_whose_money_came_back_is_kept_for_later() -> None:
+def test_a_report_that_is_ready_is_kept_for_later() -> None:
     """WH-29: canonical, without an effect yet, so it can be processed again."""
     payout = sent_payout("1200.00", provider="adyen")
     body = json.loads(fixture("adyen", "refund_failed"))
     item = body["notificationItems"][0]["NotificationRequestItem"]
-    item["eventCode"] = "REFUNDED_REVERSED"
+    item["eventCode"] = "REPORT_AVAILABLE"
 
     Teller(payout).keep(body)
     drain()
 
-    event = ProviderEvent.objects.get(type="REFUNDED_REVERSED")
+    event = ProviderEvent.objects.get(type="REPORT_AVAILABLE")
     assert (event.state, event.outcome, event.reprocessable) == (
         "IGNORED",
-        "refund.returned: no meaning here yet",
+        "report.available: no meaning here yet",
         True,
     )

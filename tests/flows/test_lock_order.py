@@ -14,8 +14,10 @@ from django.test.utils import CaptureQueriesContext
 
 from approvals import services as approvals
 from payops.core import clock, locks, queues
-from payops.flows import beneficiary, holds, payout_dispatch, payout_exception, tasks
-from payops.flows import payout as payout_flow
+from payops.flows import beneficiary, holds, tasks
+from payops.flows.payouts import dispatch as payout_dispatch
+from payops.flows.payouts import exception as payout_exception
+from payops.flows.payouts import request as payout_flow
 from payops.payments.models import Beneficiary, Payout
 from tests import books, builders
 from tests.builders import approval_of, approve_all, drain, seller

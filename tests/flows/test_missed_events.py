@@ -17,10 +17,11 @@ from payops.commands.invariants.table import check_all
 from payops.core import clock
 from payops.core.models import AuditEvent, Message, ProviderAccount
 from payops.core.queues import Postpone
-from payops.flows import calls, missed_events, silent_payouts
+from payops.flows import calls, missed_events
+from payops.flows.payouts import silent as silent_payouts
 from payops.payments.models import Payout
 from payops.psp import registry
-from payops.psp.base import NotFound, PayoutState
+from payops.psp.calling import NotFound, PayoutState
 from payops.webhooks import listed
 from payops.webhooks.models import Delivery, Listing, Payload, ProviderEvent
 from tests.accounts import with_secret
@@ -58,7 +59,7 @@ def invariants_hold() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def only_the_generic_provider_is_listed(transactional_db: None) -> None:
-    for provider in set(registry.PROVIDERS) - {"standard"}:
+    for provider in set(registry.with_calls()) - {"standard"}:
         change(provider, listing_every_s=0)
 
 

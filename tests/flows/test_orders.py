@@ -18,7 +18,7 @@ from payops.commands.invariants.base import Moment
 from payops.commands.invariants.table import check_all
 from payops.core import clock
 from payops.core.models import AuditEvent
-from payops.flows import payout_dispatch
+from payops.flows.payouts import dispatch as payout_dispatch
 from payops.payments.models import Payout
 from payops.webhooks.models import ProviderEvent
 from tests import books

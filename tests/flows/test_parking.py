@@ -18,8 +18,10 @@ from payops.commands.invariants.base import Moment
 from payops.commands.invariants.table import check_all
 from payops.core import clock
 from payops.core.models import Message
-from payops.flows import governance, payout_exception, verification, verify_event
-from payops.psp.base import Authentication, NotFound
+from payops.flows import governance, verification, verify_event
+from payops.flows.payouts import exception as payout_exception
+from payops.psp.base import Authentication
+from payops.psp.calling import NotFound
 from payops.psp.standard.adapter import StandardAdapter
 from payops.webhooks import services as inbox
 from payops.webhooks.inbox import ACTOR

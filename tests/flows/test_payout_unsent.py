@@ -7,10 +7,11 @@ import pytest
 from ledger.selectors import trial_balance
 from payops.cases.models import Case
 from payops.core import clock
-from payops.flows import payout_dispatch, payout_unsent
-from payops.flows.payout import PayoutRefused
+from payops.flows.payouts import dispatch as payout_dispatch
+from payops.flows.payouts import unsent as payout_unsent
+from payops.flows.payouts.request import PayoutRefused
 from payops.payments.models import Intent, Payout
-from payops.psp.base import CallOutcome
+from payops.psp.calling import CallOutcome
 from tests.builders import (
     approval_of,
     approve_all,

@@ -17,7 +17,8 @@ from ledger.models import JournalEntry
 from payops.cases.models import Case
 from payops.core import clock, queues
 from payops.core.models import Message
-from payops.flows import payout_dispatch, tasks
+from payops.flows import tasks
+from payops.flows.payouts import dispatch as payout_dispatch
 from payops.payments.models import Intent, Payout
 from tests.builders import drain, reload
 from tests.flows.lifecycle import balances
@@ -231,7 +232,7 @@ def test_kill_9_around_the_call_moves_money_exactly_once(
     payout = approved(provider=name)
     tasks.drain("high", budget_s=30)
 
-    at = f"payops.flows.payout_dispatch:{at}"
+    at = f"payops.flows.payouts.dispatch:{at}"
     assert provider.worker_that_dies(at, moment, "calls") == KILLED
     later()
     payout = settle(payout)

@@ -11,8 +11,10 @@ from approvals.refusals import ApprovalRefused
 from payops.cases.models import Case, LocalTicket, RunbookStep
 from payops.cases.services import CaseRefused
 from payops.core import clock
-from payops.flows import beneficiary, exception_plan, payout_exception
-from payops.flows.payout import PayoutAsk, PayoutRefused, ask_release, request_payout
+from payops.flows import beneficiary
+from payops.flows.payouts import exception as payout_exception
+from payops.flows.payouts import exception_plan
+from payops.flows.payouts.request import PayoutAsk, PayoutRefused, ask_release, request_payout
 from payops.payments.models import Hold, Payout
 from tests.builders import approval_of, approve_all, decide, drain, reload, seller
 from tests.flows.lifecycle import Teller, approve_and_run, balances, open_case, propose

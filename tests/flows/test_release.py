@@ -18,7 +18,7 @@ from payops.commands.bootstrap import as_owner
 from payops.core import clock
 from payops.core.models import Message, ProviderAccount
 from payops.flows import beneficiary, holds
-from payops.flows import payout as payout_flow
+from payops.flows.payouts import request as payout_flow
 from payops.payments.models import Intent, Payout
 from payops.payments.services import next_submission_window
 from tests import builders

@@ -22,7 +22,7 @@ from payops.commands.bootstrap import as_owner
 from payops.core import clock
 from payops.flows import beneficiary, manual_posting
 from payops.flows import revaluation as flow
-from payops.flows.replay import replay
+from payops.flows.replay.run import replay
 from payops.payments.models import Payout
 from tests.api.calling import other_key
 from tests.api.entries import BOTH, fee, send

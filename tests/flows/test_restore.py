@@ -10,7 +10,8 @@ from ledger.models import JournalEntry
 from payops.cases.models import Case
 from payops.cases.services import CaseRefused
 from payops.core import clock
-from payops.flows import exception_steps, payout_exception
+from payops.flows.payouts import exception as payout_exception
+from payops.flows.payouts import exception_steps
 from payops.payments.models import Hold
 from tests import books, builders
 from tests.builders import approve_all, drain, post_standard, reload, standard_event

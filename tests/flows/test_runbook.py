@@ -12,7 +12,8 @@ from ledger.models import JournalEntry
 from payops.cases.models import Case, LocalMessage, LocalTicket, RunbookRun, RunbookStep
 from payops.core import clock
 from payops.core.models import AuditEvent, Message
-from payops.flows import exception_plan, payout_exception, runbook
+from payops.flows.payouts import exception as payout_exception
+from payops.flows.payouts import exception_plan, runbook
 from payops.payments.models import Hold, Payout
 from tests import books
 from tests.builders import approval_of, approve_all, drain, reload

@@ -18,9 +18,9 @@ from payops.core.models import AuditEvent, Message
 from payops.core.money import Money
 from payops.flows import verification, verify_event
 from payops.payments import call_gate
-from payops.payments.models import CallGate, Payment
-from payops.psp import registry
-from payops.psp.base import KINDS, NoAnswer, NormalizedEvent, NotFound, ObjectState
+from payops.payments.models import CallGate
+from payops.psp.base import KINDS, NormalizedEvent
+from payops.psp.calling import NoAnswer, NotFound, ObjectState
 from payops.webhooks import services as inbox
 from payops.webhooks.models import ProviderEvent, Verification
 from tests.builders import account, capture, drain, reload
@@ -127,12 +127,18 @@ def test_every_kind_the_table_names_is_canonical_and_every_posting_handler_is_in
     assert verification.MOVES_MONEY <= KINDS
     acted_on = {kind for kind in KINDS if kind.startswith(verification.ACTED_ON)}
     assert acted_on - verification.MOVES_MONEY == {
+        "dispute.closed",
+        "dispute.opened",
+        "dispute.updated",
+        "dispute.won",
         "payment.authorized",
         "payment.canceled",
         "payment.expired",
         "payment.failed",
         "payout.initiated",
         "payout.in_transit",
+        "refund.observed",
+        "refund.requested",
     }
 
 
@@ -404,139 +410,3 @@ def test_the_provider_itself_confirms_what_it_told(provider: Provider) -> None:
     events = ProviderEvent.objects.filter(subject_id=payout.public_id)
     assert set(events.values_list("state", flat=True)) == {"PROCESSED"}
     assert told.count() == events.count()
-
-
-def test_what_cannot_be_asked_for_is_applied_at_once_and_says_so(view: View) -> None:
-    """WH-15: no waiting, no question, no case; the verdict is on record."""
-    policy("always")
-    view.askable = frozenset({"payout.paid"})
-
-    body = capture(50_00)
-
-    event, told = only_event(), Verification.objects.get()
-    alone = "the provider offers no way to ask; its signature stands alone"
-    assert (event.state, event.outcome) == ("PROCESSED", f"payment captured; {alone}")
-    assert (told.verdict, told.cause, told.words) == ("unanswered", "policy", alone)
-    assert told.event_id == event.pk
-    assert view.asked == [] and not Message.objects.filter(topic="event.verify").exists()
-    assert not Case.objects.exists()
-    assert JournalEntry.objects.filter(event_class="payment.captured").count() == 1
-    assert body["data"]["method"] == Payment.objects.get().method == "card"
-
-
-def test_the_timeline_of_a_case_says_that_nobody_could_be_asked(view: View) -> None:
-    policy("when_money_moves")
-    view.askable = frozenset()
-    payout = sent_payout("1200.00")
-
-    Teller(payout).tell("failed")
-    drain()
-
-    case = Case.objects.get()
-    assert case.rule == "payout_failure"
-    assert CaseEntry.objects.get(case=case, kind="verified").text == verification.NOT_OFFERED
-    assert Verification.objects.count() == 1
-
-
-def test_an_event_that_waits_is_given_its_verdict_once(view: View) -> None:
-    """It is looked at again when its predecessor comes; the register is not told twice."""
-    policy("always")
-    view.askable = frozenset()
-    payout = sent_payout("1200.00")
-
-    Teller(payout).tell("reversed")
-    drain()
-    come_due()
-    drain()
-
-    assert only_event().state == "PARKED"
-    assert Verification.objects.count() == 1
-
-
-def test_an_event_that_was_waiting_for_an_answer_goes_on_where_none_is_offered(
-    view: View,
-) -> None:
-    """A question sent before is answered with what is known: that there is no way to ask."""
-    policy("always")
-    payout = sent_payout("1200.00")
-    view.hush(payout)
-    Teller(payout).tell("paid")
-    drain()
-    assert only_event().state == "PARKED"
-
-    view.askable = frozenset()
-    come_due()
-    drain()
-
-    assert (only_event().state, reload(payout).state) == ("PROCESSED", "PAID")
-    assert only_event().outcome == f"payout paid; {verification.NOT_OFFERED}"
-    assert set(Verification.objects.values_list("verdict", "words")) == {
-        ("unanswered", verification.NOT_OFFERED)
-    }
-    assert not Message.objects.filter(topic="event.verify", state="PENDING").exists()
-    assert not Case.objects.exists()
-
-
-def test_a_failure_that_hides_whether_it_was_paid_is_asked_about_then_a_case(
-    view: View, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A payout that is failed there cannot prove that it was paid: nothing is booked on it."""
-    policy("always")
-    payout = sent_payout("1200.00")
-    view.states[payout.provider_ref] = NoAnswer(reason="failed_hides_paid")
-    Teller(payout).tell("paid")
-    drain()
-    assert not Case.objects.exists() and not Verification.objects.exists()
-
-    monkeypatch.setattr(verify_event, "SILENCE_MAX", timedelta(0))
-    for _ in range(3):
-        come_due()
-        drain()
-
-    case = Case.objects.get()
-    hidden = "it is failed there, which does not show whether it was paid before"
-    assert case.rule == "verification_unanswered"
-    assert hidden in CaseEntry.objects.get(case=case, kind="unanswered").text
-    assert Verification.objects.get().words == f"no answer: {hidden}"
-    assert (only_event().state, balances(payout)) == ("PARKED", SENT)
-    assert len(view.asked) == 4
-    assert CallGate.objects.get().failures == 0
-
-    view.show(payout, "payout.initiated", "payout.paid", "payout.returned")
-    come_due()
-    drain()
-    assert (reload(payout).state, balances(payout)) == ("PAID", PAID)
-
-
-def test_a_policy_that_was_taken_back_claims_nothing_of_an_older_answer(
-    view: View, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(verify_event, "SILENCE_MAX", timedelta(0))
-    policy("always")
-    payout = sent_payout("1200.00")
-    view.hush(payout)
-    Teller(payout).tell("paid")
-    drain()
-    assert Verification.objects.get().verdict == "unanswered"
-
-    policy("never")
-    with transaction.atomic():
-        inbox.release(
-            event_ids=[only_event().pk],
-            reason="the policy was changed",
-            actor=actor("eli"),
-            now=clock.utc_now(),
-        )
-    drain()
-
-    assert (only_event().state, only_event().outcome) == ("PROCESSED", "payout paid")
-
-
-@pytest.mark.parametrize("name", sorted(registry.PROVIDERS))
-def test_every_provider_names_what_it_can_be_asked_about(name: str) -> None:
-    askable = registry.calls(name).askable
-
-    assert askable < KINDS
-    assert {kind for kind in KINDS if kind.startswith("payout.")} <= askable
-    assert not askable & {"ignored", "refund.returned", "report.available", "invoice.paid"}
-    assert ("payment.captured" in askable) is (name in ("stripe", "paypal"))

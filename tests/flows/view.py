@@ -16,15 +16,8 @@ from payops.core.models import Message
 from payops.core.money import Money
 from payops.payments.models import Payout
 from payops.psp import registry
-from payops.psp.base import (
-    KINDS,
-    EventPage,
-    NoAnswer,
-    NotFound,
-    ObjectState,
-    PayoutLookup,
-    StateLookup,
-)
+from payops.psp.base import KINDS
+from payops.psp.calling import EventPage, NoAnswer, NotFound, ObjectState, PayoutLookup, StateLookup
 from payops.webhooks.models import ProviderEvent
 from tests.conftest import _owner as owner_connection
 

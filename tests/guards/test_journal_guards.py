@@ -238,9 +238,9 @@ def test_an_entry_of_the_product_is_not_taken_back_without_a_request() -> None:
     before = JournalEntry.objects.count()
 
     for entry in JournalEntry.objects.all():
-        with refused("is posted only as its granted manual journal describes it"):
-            with transaction.atomic():
-                reverse(entry, reason="told twice", actor=ATTACKER, now=clock.utc_now())
+        words = "is posted only as its granted manual journal describes it"
+        with refused(words), transaction.atomic():
+            reverse(entry, reason="told twice", actor=ATTACKER, now=clock.utc_now())
 
     assert JournalEntry.objects.count() == before == 2
 

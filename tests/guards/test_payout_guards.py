@@ -14,7 +14,7 @@ from payops.core import clock, state
 from payops.core.actors import service
 from payops.core.state import DirectWrite
 from payops.flows import holds
-from payops.flows import payout as payout_flow
+from payops.flows.payouts import request as payout_flow
 from payops.payments.models import Hold, Intent, Payout, ProviderCall
 from tests import builders
 from tests.builders import approval_of, reload, seller

@@ -222,7 +222,7 @@ def test_i7_without_the_providers_log_says_so_and_still_compares_calls(story: St
 
     assert finding.note == "nobody answered"
     assert finding.breaks == [
-        f"intent {story.intent.public_id} named 2 different payouts at the provider"
+        f"intent {story.intent.public_id} named 2 different movements at the provider"
     ]
 
 
@@ -423,18 +423,13 @@ def test_i13_names_a_gate_that_passed_on_an_unknown(story: Story) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("key", "table"),
-    [
-        ("I6", "payments_refund"),
-        ("I14", "reconciliation_settlementbatch"),
-    ],
-)
-def test_a_noun_that_appears_without_its_check_is_a_break(key: str, table: str) -> None:
+def test_a_noun_that_appears_without_its_check_is_a_break() -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TABLE {table} (id int)")
+        cursor.execute("CREATE TABLE reconciliation_settlementbatch (id int)")
 
-    assert check(key).breaks == [f"the table {table} exists, and nothing recomputes {key} from it"]
+    assert check("I14").breaks == [
+        "the table reconciliation_settlementbatch exists, and nothing recomputes I14 from it"
+    ]
 
 
 def test_i16_names_a_reference_to_advice_and_advice_that_acted(story: Story) -> None:

@@ -26,8 +26,8 @@ from tests.ledger.matrix_stories import net_of
 DUE = {
     "Payments": "payment: authorized authorization_used voided expired captured capture_failed",
     "Fees": "fee: charged refunded recharged accrued",
-    "Refunds": "refund: accepted succeeded failed_early failed_late returned retried"
-    " obligation_lapsed",
+    "Refunds": "refund: accepted succeeded failed_early failed_late failed_reclassified returned"
+    " retried obligation_lapsed",
     "Disputes": "dispute: opened funds_withdrawn funds_returned lost",
     "Settlements": "settlement: closed received recalled failed",
     "Balances at PSPs": "psp: reserve_held reserve_released topup transfer",
@@ -90,12 +90,13 @@ PAIRS = {
     ("refund.succeeded", ""): [("2110", "1100")],
     ("refund.failed_early", ""): [("2110", "2150")],
     ("refund.failed_late", ""): [("1210", "2150")],
+    ("refund.failed_reclassified", ""): [("1210", "1100")],
     ("refund.returned", ""): [("1100", "1210")],
     ("refund.returned", "untold"): [("1210", "2150"), ("1100", "1210")],
     ("refund.retried", ""): [("2150", "2110")],
-    ("dispute.funds_withdrawn", ""): [("1300", "1100"), ("2000", "2310")],
+    ("dispute.funds_withdrawn", ""): [("1300", "1100"), ("2000", "2310"), ("5100", "1390")],
     ("dispute.funds_withdrawn", "platform"): [("1300", "1100"), ("5100", "1390")],
-    ("dispute.funds_returned", ""): [("1100", "1300"), ("2310", "2000")],
+    ("dispute.funds_returned", ""): [("1100", "1300"), ("2310", "2000"), ("1390", "5100")],
     ("dispute.funds_returned", "platform"): [("1100", "1300"), ("1390", "5100")],
     ("settlement.closed", ""): [("1150", "1100")],
     ("settlement.closed", "negative"): [("1100", "1150")],
@@ -138,7 +139,7 @@ def test_the_matrix_is_whole_and_grouped_by_noun() -> None:
     """LJ-3, LJ-19: every event class finance asked for, each in one group."""
     assert list(MATRIX) == _due()
     assert [noun for noun, _ in NOUNS] == list(DUE)
-    assert len(MATRIX) == sum(len(rows) for _, rows in NOUNS) == 58
+    assert len(MATRIX) == sum(len(rows) for _, rows in NOUNS) == 59
 
 
 def test_every_row_fills_every_column() -> None:
@@ -206,11 +207,10 @@ def test_a_write_off_never_touches_cash_seller_money_or_tax() -> None:
 
 def test_each_version_says_what_it_changed() -> None:
     """The version is on each entry; an old one reads as it stands."""
-    assert max(VERSIONS) == MATRIX_VERSION == 2
+    assert max(VERSIONS) == MATRIX_VERSION == 3
     assert VERSIONS[1].startswith(f"{OF_VERSION_1} event classes")
-    assert VERSIONS[2].startswith(
-        f"{len(MATRIX)} event classes. No pair that version 1 had changed"
-    )
+    assert VERSIONS[2].startswith("58 event classes. No pair that version 1 had changed")
+    assert VERSIONS[3].startswith(f"{len(MATRIX)} event classes. Refunds: ")
 
 
 def test_no_pair_of_version_1_has_changed() -> None:

@@ -96,7 +96,7 @@ def test_each_row_is_refused_without_its_predecessors(book: Book) -> None:
         with pytest.raises(PredecessorMissing, match=event_class):
             scene.post(lonely)
 
-    assert len(asked) == 34
+    assert len(asked) == 35
     assert not JournalEntry.objects.filter(book=book).exists()
 
 

@@ -46,7 +46,7 @@ def test_a_deposit_beyond_the_cap_is_an_exception(received: int, fee: int) -> No
 def test_every_choice_names_a_variant_of_its_row() -> None:
     both = (True, False)
     returned = {
-        variants.refund_returned(failed_late_posted=late, at_bank=bank)
+        variants.refund_returned(failure_posted=late, at_bank=bank)
         for late in both
         for bank in both
     }
@@ -61,5 +61,5 @@ def test_every_choice_names_a_variant_of_its_row() -> None:
     assert {variants.dispute_returned(platform_bears=ours) for ours in both} == set(
         MATRIX["dispute.funds_returned"].variants
     )
-    assert variants.refund_returned(failed_late_posted=False) == "untold"
+    assert variants.refund_returned(failure_posted=False) == "untold"
     assert variants.dispute_withdrawn(platform_bears=False, hold_posted=True) == "held"

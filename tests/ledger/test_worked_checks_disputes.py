@@ -9,6 +9,7 @@ from ledger.errors import ImpossibleState, PredecessorMissing
 from ledger.matrix import legs
 from ledger.models import JournalEntry
 from ledger.posting import Outcome, Posting, Refs, reverse
+from ledger.reversing import reversal_of
 from tests.ledger.scene import LEDGER, NOW, Scene, capture, make_book, public_id, refused
 
 pytestmark = pytest.mark.django_db
@@ -118,6 +119,42 @@ def test_c_lost_by_the_platform_costs_108_in_all(dispute: Dispute) -> None:
     }
     result = -sum(minor for code, minor in after.items() if code[0] in "45")
     assert result == -10_800
+
+
+def test_what_a_refund_gave_back_before_is_our_allowance_beside_the_hold(dispute: Dispute) -> None:
+    """Of 100 disputed the seller has 63 left and our fee 7; the 30 paid twice are ours to lose."""
+    taken = dispute.post("funds_withdrawn", hold=6_300, allowance=3_000)
+    assert taken == {
+        **START,
+        "1100": -300,
+        "1300": 10_000,
+        "2000": -2_700,
+        "2310": -6_300,
+        "1390": -3_000,
+        "5100": 3_000,
+    }
+
+    after = dispute.post("lost", hold=6_300, platform_fee=700, allowance=3_000)
+
+    assert after == {"1100": -300, "2000": -2_700, "4000": -300, "5000": 300, "5100": 3_000}
+
+
+def test_won_after_a_refund_the_allowance_is_taken_back_with_the_hold(dispute: Dispute) -> None:
+    dispute.post("funds_withdrawn", hold=6_300, allowance=3_000)
+
+    assert dispute.post("funds_returned", hold=6_300, allowance=3_000) == START
+
+
+def test_a_reversal_and_the_return_it_makes_room_for_are_one_batch(dispute: Dispute) -> None:
+    """LJ-18: within one batch the loss taken back no longer stands against the return."""
+    dispute.post("funds_withdrawn", hold=9_000)
+    dispute.post("lost", hold=9_000, platform_fee=1_000)
+    entry = JournalEntry.get(dispute.outcome.entry_public_id)
+    back = reversal_of(entry, reason="appeal won", occurred_at=NOW)
+
+    dispute.scene.post(back, dispute.posting("funds_returned", hold=9_000))
+
+    assert dispute.scene.balances() == START
 
 
 def test_an_appeal_reverses_the_loss_before_the_money_returns(dispute: Dispute) -> None:

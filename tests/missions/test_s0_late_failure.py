@@ -10,7 +10,7 @@ from payops.cases.advice import latest_for
 from payops.cases.models import Case, CaseEntry, LocalMessage, LocalTicket, RunbookRun
 from payops.core import clock
 from payops.core.models import AuditEvent
-from payops.flows import payout_exception
+from payops.flows.payouts import exception as payout_exception
 from payops.payments.models import Hold, Payout
 from payops.webhooks.models import Delivery, ProviderEvent
 from tests import builders

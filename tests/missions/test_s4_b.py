@@ -11,7 +11,7 @@ import pytest
 from approvals.models import ApprovalDecision, ApprovalRequest
 from ledger.models import JournalEntry
 from payops.cases.models import Case
-from payops.flows.trace import Chain, trace
+from payops.flows.trace.chain import Chain, trace
 from payops.payments.models import Payment, Payout
 from payops.webhooks.models import Delivery, ProviderEvent
 from tests import builders

@@ -1,8 +1,9 @@
-"""localstripe as a process of its own, and the product's web process that its webhooks go to."""
+"""localstripe and stripe-stateful-mock as processes of their own, and the product's web process."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -75,6 +76,32 @@ def localstripe(python: str, directory: Path) -> Iterator[LocalStripe]:
         base = f"http://127.0.0.1:{port}"
         client = stripe.StripeClient(API_KEY, base_addresses={"api": base})
         yield LocalStripe(port, client)
+
+
+def mock_folder() -> str:
+    """Where npm put stripe-stateful-mock; a reason to skip in brackets when there is none."""
+    folder = os.environ.get("PAYOPS_STRIPE_MOCK", "")
+    if not folder:
+        return "[PAYOPS_STRIPE_MOCK does not name a folder with stripe-stateful-mock]"
+    if not (Path(folder) / "node_modules" / "stripe-stateful-mock").is_dir():
+        return f"[{folder} has no stripe-stateful-mock]"
+    if shutil.which("node") is None:
+        return "[there is no node on the path]"
+    return folder
+
+
+@contextmanager
+def stateful_mock(folder: str, directory: Path) -> Iterator[LocalStripe]:
+    """Its own launcher listens on every address; this one on loopback alone."""
+    port = free_port()
+    start = (
+        "require('stripe-stateful-mock').createExpressApp().listen(+process.argv[1],'127.0.0.1')"
+    )
+    environment = {"LOG_LEVEL": "error", "NODE_PATH": str(Path(folder) / "node_modules")}
+    with _process(["node", "-e", start, str(port)], directory, environment) as process:
+        _until_it_answers(f"http://127.0.0.1:{port}/v1/charges", process)
+        base = f"http://127.0.0.1:{port}"
+        yield LocalStripe(port, stripe.StripeClient(API_KEY, base_addresses={"api": base}))
 
 
 @contextmanager

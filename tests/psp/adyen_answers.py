@@ -5,7 +5,7 @@ from typing import Any
 
 from payops.core.http import HttpClient
 from payops.core.money import Money
-from payops.psp.base import CallOutcome, PayoutOrder, RefundOrder
+from payops.psp.calling import CallOutcome, PayoutOrder, RefundOrder
 from payops.psp.registry import calls, provider
 from tests.psp.payouts import API_KEY, KEY, ORDER, OUR_REF, requests_seen
 from tests.psp.scripted_server import Script, http, scripted_server

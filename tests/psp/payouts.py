@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from payops.core.money import Money
-from payops.psp.base import PayoutOrder
+from payops.psp.calling import PayoutOrder
 from tests.psp.scripted_server import Received, http
 
 OUR_REF = "po_0190d3a1b2c37d4e8f90a1b2c3d4e5f6"

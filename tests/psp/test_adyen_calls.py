@@ -7,7 +7,8 @@ import pytest
 
 from payops.core.http import HttpClient
 from payops.core.money import Money, MoneyError
-from payops.psp.registry import calls
+from payops.psp.calling import NoAnswer
+from payops.psp.registry import calls, refunds
 from tests.psp.adyen_answers import (
     BALANCE_ACCOUNT,
     REFUND,
@@ -203,6 +204,7 @@ def test_refund_goes_to_its_payment_under_our_reference():
         ({"reference": "R-2"}, "mismatch", "reference_mismatch"),
         ({"amount": {"currency": "EUR", "value": 2999}}, "mismatch", "amount_mismatch"),
         ({"pspReference": None}, "unknown", "answer_unreadable"),
+        ({"status": "done"}, "unknown", "status_unknown"),
     ],
 )
 def test_refund_of_something_else_is_a_mismatch(change, kind, code):
@@ -211,9 +213,41 @@ def test_refund_of_something_else_is_a_mismatch(change, kind, code):
     assert (outcome.kind, outcome.error_code) == (kind, code)
 
 
+def test_received_refund_is_accepted_and_no_more():
+    """Whether it was made is told by its notification alone (RF-7)."""
+    outcome = refund(always(http(201, body(REFUND))))
+
+    assert (outcome.kind, outcome.provider_status) == ("succeeded", "received")
+    assert (outcome.reached, outcome.movement_ref) == ({"refund.accepted"}, None)
+
+
+@pytest.mark.parametrize("question", ["find_refund", "fetch_refund", "list_refunds"])
+def test_adyen_shows_no_refund_and_is_not_asked(question):
+    named = {
+        "find_refund": {
+            "our_ref": REFUND_ORDER.our_ref,
+            "payment_provider_ref": "K7TRPAYMENT00001",
+        },
+        "fetch_refund": {"provider_ref": "K7TRREFUND000001"},
+        "list_refunds": {"payment_provider_ref": "K7TRPAYMENT00001"},
+    }[question]
+    with scripted_server(always()) as server:
+        answer = getattr(refunds("adyen"), question)(
+            **named,
+            http=HttpClient(allow=server.allow),
+            base_url=server.origin,
+            api_key=API_KEY,
+            deadline_s=5.0,
+            settings=SETTINGS,
+        )
+
+    assert answer == NoAnswer(reason="not_offered")
+    assert server.connections == 0
+
+
 def test_refund_may_have_a_host_of_its_own():
     with scripted_server(always(http(201, body(REFUND)))) as checkout:
-        outcome = calls("adyen").submit_refund(
+        outcome = refunds("adyen").submit_refund(
             order=REFUND_ORDER,
             http=HttpClient(allow=checkout.allow),
             base_url="https://balance.example",

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from payops.core.money import Money
-from payops.psp.base import NoAnswer, NormalizedEvent, NotFound, ObjectState, PayoutState
+from payops.psp.base import NormalizedEvent
+from payops.psp.calling import NoAnswer, NotFound, ObjectState, PayoutState
 from payops.psp.registry import adapter
 from tests.psp.adyen_answers import (
     BALANCE_ACCOUNT,

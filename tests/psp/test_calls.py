@@ -2,19 +2,15 @@
 
 import json
 from dataclasses import replace
-from urllib.parse import parse_qs, parse_qsl
+from urllib.parse import parse_qsl
 
 import pytest
 
 from payops.core.http import HttpClient
 from payops.core.money import Money, MoneyError
-from payops.psp.base import (
-    CallOutcome,
-    PayoutOrder,
-    RefundOrder,
-)
+from payops.psp.calling import CallOutcome, PayoutOrder
 from payops.psp.callkit import safe_key_window_s
-from payops.psp.registry import calls, provider
+from payops.psp.registry import calls
 from tests.psp.payouts import (
     API_KEY,
     BOTH,
@@ -226,31 +222,6 @@ def test_sum_stripe_cannot_express_never_leaves_us():
         )
 
     assert server.connections == 0
-
-
-def test_refund_goes_to_its_charge_under_our_reference():
-    refunds = provider("stripe").refunds
-    order = RefundOrder(
-        our_ref="rf_0190d3a1b2c37d4e8f90a1b2c3d4e5f7",
-        merchant_ref="R-1",
-        payment_provider_ref="ch_1",
-        amount=Money(3000, "EUR"),
-        idempotency_key=KEY,
-    )
-    echo = {"id": "re_1", "amount": 3000, "currency": "eur", "status": "succeeded"}
-    echo["metadata"] = {"payops_reference": order.our_ref}
-    with scripted_server(always(http(200, body(echo)))) as server:
-        outcome = refunds.submit_refund(
-            order=order,
-            http=HttpClient(allow=server.allow),
-            base_url=server.origin,
-            api_key=API_KEY,
-            deadline_s=5.0,
-        )
-
-    assert (outcome.kind, outcome.provider_ref) == ("succeeded", "re_1")
-    assert parse_qs(server.received[0].body.decode())["charge"] == ["ch_1"]
-    assert provider("standard").refunds is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 
 from payops.core.http import HttpClient
 from payops.core.money import Money
-from payops.psp.base import NoAnswer, NormalizedEvent, NotFound, ObjectState, StateLookup
+from payops.psp.base import NormalizedEvent
+from payops.psp.calling import NoAnswer, NotFound, ObjectState, StateLookup
 from payops.psp.registry import adapter, calls
 from tests.psp.payouts import (
     API_KEY,
@@ -20,6 +21,7 @@ from tests.psp.payouts import (
     error,
     requests_seen,
 )
+from tests.psp.refund_orders import REFUND_REF, STANDARD_REFUND, STRIPE_REFUND
 from tests.psp.scripted_server import Script, always, http, scripted_server
 from tests.psp.signed import fixture
 
@@ -149,7 +151,11 @@ def test_reference_that_is_no_id_is_not_asked_for(name, ref):
     ("name", "kind"),
     [
         ("standard", "payment.captured"),
-        ("standard", "refund.succeeded"),
+        ("standard", "refund.observed"),
+        ("standard", "refund.requested"),
+        ("standard", "dispute.opened"),
+        ("stripe", "refund.requested"),
+        ("stripe", "refund.returned"),
         ("stripe", "invoice.paid"),
         ("stripe", "report.available"),
         ("stripe", "ignored"),
@@ -210,6 +216,33 @@ def test_state_of_a_refund(status, reached):
     assert state.reached == {f"refund.{step}" for step in reached}
     assert (state.amount, state.failure_code) == (Money(3000, "EUR"), "declined")
     assert requests_seen[0].target == "/v1/refunds/re_1"
+
+
+@pytest.mark.parametrize(
+    ("status", "reached"),
+    [
+        ("pending", {"accepted"}),
+        ("succeeded", {"accepted", "succeeded"}),
+        ("failed", {"accepted", "failed", "failed_late"}),
+        ("reversed", {"accepted", "succeeded", "failed_late", "returned"}),
+        ("canceled", {"accepted", "canceled"}),
+    ],
+)
+def test_state_of_a_refund_at_the_generic_provider(status, reached):
+    state = shown("standard", "refund.accepted", STANDARD_REFUND | {"status": status})
+
+    assert isinstance(state, ObjectState)
+    assert state.reached == {f"refund.{step}" for step in reached}
+    assert (state.amount, state.our_ref) == (Money(3000, "EUR"), REFUND_REF)
+    assert requests_seen[0].target == "/refunds/srf_1"
+
+
+@pytest.mark.parametrize("name", ["stripe", "standard"])
+def test_failed_refund_hides_whether_it_had_succeeded(name):
+    failed = {"stripe": STRIPE_REFUND, "standard": STANDARD_REFUND}[name] | {"status": "failed"}
+
+    assert shown(name, "refund.succeeded", failed) == NoAnswer(reason="failed_hides_succeeded")
+    assert isinstance(shown(name, "refund.failed_late", failed), ObjectState)
 
 
 @pytest.mark.parametrize(

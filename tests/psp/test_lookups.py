@@ -9,12 +9,7 @@ import pytest
 
 from payops.core.http import HttpClient
 from payops.core.money import Money
-from payops.psp.base import (
-    NoAnswer,
-    NotFound,
-    PayoutLookup,
-    PayoutState,
-)
+from payops.psp.calling import NoAnswer, NotFound, PayoutLookup, PayoutState
 from payops.psp.registry import calls, provider
 from tests.psp.payouts import (
     API_KEY,

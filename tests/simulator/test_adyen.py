@@ -278,19 +278,18 @@ def test_refund_for_another_merchant_account_is_refused(simulator: Process) -> N
     assert (answer.status, answer.json["errorCode"]) == (403, "901")
 
 
-def test_chargeback_takes_the_money(simulator: Process, receiver: Receiver) -> None:
+def test_capture_that_fails_after_all_takes_the_money_back(
+    simulator: Process, receiver: Receiver
+) -> None:
     simulator.pay_in("adyen")
-    for event in ("NOTIFICATION_OF_CHARGEBACK", "CHARGEBACK", "CHARGEBACK_REVERSED"):
-        simulator.control("POST", "/payments/ORDER-1/tell", {"event": event})
+    simulator.control("POST", "/payments/ORDER-1/tell", {"event": "CAPTURE_FAILED"})
     simulator.quiet()
 
-    codes = {item["eventCode"] for w in receiver.received for item in told(w)}
-    assert {"NOTIFICATION_OF_CHARGEBACK", "CHARGEBACK", "CHARGEBACK_REVERSED"} < codes
+    assert told(receiver.received[-1])[0]["eventCode"] == "CAPTURE_FAILED"
     rows = simulator.control("GET", "/movements")["movements"]
     assert [(row["kind"], row["direction"]) for row in rows] == [
         ("payment", "in"),
-        ("chargeback", "out"),
-        ("chargeback_reversed", "in"),
+        ("capture_failed", "out"),
     ]
 
 

@@ -245,3 +245,44 @@ def test_part_that_dies_takes_the_process_with_it(simulator: Process) -> None:
 
     assert simulator.child is not None
     assert simulator.child.wait(15) == 1
+
+
+def test_store_of_an_older_simulator_is_taken_over(simulator: Process) -> None:
+    """Its log of calls named neither key nor object; what it says is kept."""
+    simulator.payout()
+    simulator.terminate()
+    books = sqlite3.connect(simulator.directory / "simulator.sqlite3")
+    books.executescript(
+        "DROP INDEX calls_key; ALTER TABLE calls DROP COLUMN key;"
+        "ALTER TABLE calls DROP COLUMN reference; ALTER TABLE calls DROP COLUMN object_id;"
+    )
+    books.close()
+
+    simulator.start()
+    simulator.payout(reference="po_2", key="k2")
+
+    calls = simulator.control("GET", "/calls")["calls"]
+    assert [(call["key"], call["reference"]) for call in calls] == [(None, None), ("k2", "po_2")]
+
+
+def test_kill_keeps_refunds_disputes_rules_and_clock(simulator: Process) -> None:
+    charge = simulator.pay_in("stripe", amount=10_000)["payment"]["id"]
+    simulator.control("POST", "/payments/ORDER-1/refund", {"amount": 1_000, "status": "pending"})
+    simulator.control("POST", "/payments/ORDER-1/dispute")
+    simulator.control("POST", "/rules", {"permissive": True})
+    simulator.control("POST", "/clock", {"keys_ahead_s": 90_000})
+
+    simulator.kill()
+    simulator.start()
+
+    (refund,) = simulator.control("GET", f"/refunds?payment={charge}")["refunds"]
+    (dispute,) = simulator.control("GET", f"/disputes?payment={charge}")["disputes"]
+    assert (refund["amount"], refund["status"]) == (1_000, "pending")
+    assert (dispute["withdrawn"], dispute["refundable"]) == (True, False)
+    assert simulator.control("GET", "/rules")["permissive"] is True
+    assert simulator.control("GET", "/clock")["keys_ahead_s"] == 90_000
+    assert [row[0] for row in simulator.movements()] == [
+        "payment",
+        "refund_external",
+        "dispute_withdrawal",
+    ]

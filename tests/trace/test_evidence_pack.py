@@ -18,7 +18,7 @@ from payops.commands import verify_pack
 from payops.core import anchors, audit, clock
 from payops.core.models import AuditEvent, AuditSeal
 from payops.flows import evidence_pack
-from payops.flows.trace import trace
+from payops.flows.trace.chain import trace
 from tests.audit.story import Story, seal_all, tell
 from tests.people import actor
 

@@ -12,8 +12,9 @@ from payops.commands.invariants.base import Moment
 from payops.commands.invariants.table import as_json, check_all
 from payops.core import clock
 from payops.core.models import AuditEvent
-from payops.flows import evidence_pack, payout_exception
-from payops.flows.trace import trace
+from payops.flows import evidence_pack
+from payops.flows.payouts import exception as payout_exception
+from payops.flows.trace.chain import trace
 from payops.payments.models import Payout
 from tests import builders
 from tests.audit.sealing import seal_everything

@@ -10,8 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from payops.core.models import AuditEvent
-from payops.flows.trace import Chain, search, trace
-from payops.flows.trace_records import LIMITS
+from payops.flows.trace.chain import Chain, search, trace
+from payops.flows.trace.records import LIMITS
 from tests.audit.story import Story, receipt, reissue, tell
 
 pytestmark = pytest.mark.usefixtures("owners_world")

@@ -14,8 +14,10 @@ from payops.cases.advice import Recommendation, latest_of_each_engine
 from payops.cases.models import Case
 from payops.core import clock
 from payops.core.models import Message
-from payops.payments.models import Payout
-from payops.triage import endpoint, model, prompts
+from payops.flows.refunds import policy as refund_policy
+from payops.payments.models import Payout, Refund
+from payops.triage import beside, endpoint, model, prompts
+from tests import refunds
 from tests.builders import drain, payout_object, post_standard, standard_event
 from tests.connectors.http_server import Answer, serving
 from tests.flows.lifecycle import Teller
@@ -302,3 +304,71 @@ def test_the_key_stands_in_no_row_and_no_repr(served: Any) -> None:
 
     kept = of_model()
     assert KEY not in f"{kept.answer} {kept.input_facts} {kept.discarded} {endpoint.configured()!r}"
+
+
+def test_a_second_voice_stands_beside_refunds_and_is_told_figures_alone(served: Any) -> None:
+    """AI-3, AI-9, AU-8: no reference, name, note or evidence leaves; the answer is kept."""
+    system = served(OpenAi(says=GOOD | {"suggests": "duplicate_charge"}))
+    payment = refunds.charge(10_000, order="ORDER-SECRET-1")
+    refund = refunds.ask(payment, "60.00", note=INJECTION, evidence={"order_reference": INJECTION})
+
+    (first,) = _beside(refund)
+    drain()
+    both = _beside(refund)
+
+    assert [row.engine for row in both] == ["rules", "model"]
+    assert both[0].pk == first.pk
+    said = both[1]
+    assert (said.subject_id, said.about, said.case_id) == (refund.public_id, "refund", None)
+    assert (said.model, said.prompt_version, said.summary) == (
+        "small-1",
+        "1",
+        GOOD["summary"],
+    )
+    (asked,) = system.asked
+    told = json.loads(asked.json["messages"][1]["content"])
+    assert (told["about"], told["asked"]["amount_minor"], told["left_minor"]) == (
+        "refund",
+        6_000,
+        10_000,
+    )
+    assert "refunds, disputes and failed payments" in asked.json["messages"][0]["content"]
+    sent = json.dumps(asked.json)
+    for secret in ("ORDER-SECRET-1", "Ignore all", "jane.doe", payment.provider_ref):
+        assert secret not in sent
+    assert payment.beneficiary.name not in sent
+
+
+def test_a_refund_that_moved_on_is_not_shown_what_a_model_said_before(served: Any) -> None:
+    """AI-9: advice stands beside the figures it was given, and beside no others."""
+    served(OpenAi(says=GOOD | {"suggests": ""}))
+    payment = refunds.charge(10_000)
+    refund = refunds.ask(payment, "60.00")
+    _beside(refund)
+    drain()
+    refunds.ask(payment, "10.00")
+
+    assert [row.engine for row in _beside(refund)] == ["rules"]
+
+
+def test_a_model_that_suggests_what_no_refund_has_is_discarded(served: Any) -> None:
+    """AI-2: "approve" is no reason of the policy, so nobody is shown the answer."""
+    served(OpenAi(says=GOOD | {"suggests": "approve"}))
+    refund = refunds.ask(refunds.charge(10_000), "60.00")
+
+    _beside(refund)
+    drain()
+
+    assert [row.engine for row in _beside(refund)] == ["rules"]
+    assert of_model().discarded == "it suggests what is not among the resolutions of this case"
+
+
+def _beside(refund: Refund) -> list[Recommendation]:
+    now = clock.utc_now()
+    whole = Refund.objects.select_related("payment__account", "payment__beneficiary", "book")
+    return beside.for_refund(
+        whole.get(pk=refund.pk),
+        refused_by=(),
+        rules=refund_policy.rules_of(refund.book, now),
+        now=now,
+    )

@@ -3,17 +3,27 @@
 -- condition costs other entries nothing, and it sees the lines, which are written after the entry.
 -- A reversal needs a request of its own, but for what the product takes back by its own rules: a
 -- revaluation by a run that names it, an accrual or a reclassification on day one, a lost dispute
--- on appeal. What a person posted is taken back by a person, or on the day its request named.
+-- on appeal, the hold of a dispute that took no money, a withdrawal that is booked anew with other
+-- shares. What a person posted is taken back by a person, or on the day its request named. A refund that nobody claims is ended by its own kind of
+-- request, as exactly the promise that was open.
 CREATE OR REPLACE FUNCTION payops_journal_approved() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   ours text := payops_public_id('je', NEW.id);
-  by_rule text[] := ARRAY['fee.accrued', 'seller.debt_reclassed', 'dispute.lost'];
+  by_rule text[] := ARRAY['fee.accrued', 'seller.debt_reclassed', 'dispute.lost',
+    'dispute.opened'];
   asked approvals_approvalrequest;
   taken ledger_journalentry;
 BEGIN
   IF NEW.event_class = 'entry.reversed' THEN
     SELECT * INTO taken FROM ledger_journalentry WHERE id = NEW.reverses_id;
     IF taken.event_class = ANY (by_rule) AND NEW.approval_id IN ('', taken.approval_id) THEN
+      RETURN NULL;
+    END IF;
+    IF taken.event_class = 'dispute.funds_withdrawn' AND NEW.approval_id = '' AND EXISTS (
+        SELECT 1 FROM ledger_journalentry anew WHERE anew.book_id = NEW.book_id
+          AND anew.event_class = taken.event_class AND anew.subject_id = taken.subject_id
+          AND anew.id <> taken.id AND NOT EXISTS (
+            SELECT 1 FROM ledger_journalentry back WHERE back.reverses_id = anew.id)) THEN
       RETURN NULL;
     END IF;
     IF taken.event_class = 'fx.revalued' THEN
@@ -44,6 +54,26 @@ BEGIN
         PERFORM payops_refuse('a hand-made entry is taken back by a granted request, or as it was'
           || ' posted on the day its own request named');
       END IF;
+      RETURN NULL;
+    END IF;
+  END IF;
+  IF NEW.event_class = 'funds.unclaimed' THEN
+    SELECT * INTO asked FROM payops_approved(NEW.approval_id, 'refund_obligation');
+    IF asked.executed_at IS NOT NULL AND asked.book_id = NEW.book_id
+       AND asked.facts ->> 'outcome' = 'unclaimed'
+       AND EXISTS (SELECT 1 FROM payments_refund r WHERE r.book_id = NEW.book_id
+         AND payops_public_id('rf', r.id) = asked.facts ->> 'refund'
+         AND r.obligation = 'unclaimed' AND r.promise_id = NEW.refund_id)
+       AND NOT EXISTS (SELECT 1 FROM ledger_journalentry o
+         WHERE o.book_id = NEW.book_id AND o.refund_id = NEW.refund_id
+         AND o.event_class = NEW.event_class AND o.approval_id = NEW.approval_id AND o.id <> NEW.id)
+       AND (SELECT array_agg(ROW(a.code, l.currency, l.amount_minor)::text ORDER BY a.code)
+            FROM ledger_journalline l JOIN ledger_account a ON a.id = l.account_id
+            WHERE l.entry_id = NEW.id)
+         = ARRAY[
+           ROW('2150', asked.facts ->> 'currency', (asked.facts ->> 'amount_minor')::bigint)::text,
+           ROW('2250', asked.facts ->> 'currency', -(asked.facts ->> 'amount_minor')::bigint)::text]
+    THEN
       RETURN NULL;
     END IF;
   END IF;

@@ -57,6 +57,14 @@ BEGIN
     END IF;
     RETURN NEW;
   END IF;
+  IF NEW.kind = 'refund' THEN
+    IF NOT EXISTS (SELECT 1 FROM payments_refund r WHERE r.state = 'DISPATCHING'
+                   AND payops_public_id('rf', r.id) = NEW.subject_id
+                   AND r.account_id = NEW.account_id AND r.approval_id = NEW.approval_id) THEN
+      PERFORM payops_refuse('an intent needs its granted refund, about to leave');
+    END IF;
+    RETURN NEW;
+  END IF;
   SELECT * INTO asked FROM payops_approved(NEW.approval_id, 'payout_release');
   IF asked.id IS NULL OR asked.subject_id <> NEW.subject_id THEN
     PERFORM payops_refuse('an intent needs the granted approval of its subject');

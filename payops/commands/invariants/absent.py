@@ -1,21 +1,15 @@
-"""I6, I14: invariants of nouns that have no tables yet. A table that appears is a break."""
+"""I14: invariants of nouns that have no tables yet. A table that appears is a break."""
 
 from __future__ import annotations
 
 from payops.commands.invariants.base import Finding, Moment, table_exists
 
 TABLES = {
-    "I6": (("payments_refund", "refunds"),),
     "I14": (
         ("reconciliation_settlementbatch", "settlement batches"),
         ("reconciliation_bankstatement", "bank statements"),
     ),
 }
-
-
-def refunds_capped(moment: Moment) -> Finding:
-    """I6: reserved + executed refunds never exceed what was captured."""
-    return _absent("I6")
 
 
 def files_once(moment: Moment) -> Finding:

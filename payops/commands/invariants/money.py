@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from payops.commands.invariants.base import Finding, Moment, Movement, count, select
 
-PAYOUT_OUT = "payout"
+MONEY_OUT = ("payout", "refund")
 MAY_HAVE_MOVED = frozenset({"DISPATCHING", "UNKNOWN", "PARKED", "SUCCEEDED"})
 
 
@@ -18,10 +18,13 @@ def movements_match(moment: Moment) -> Finding:
         "SELECT payops_public_id('it', i.id), i.subject_id FROM payments_intent i"
         " LEFT JOIN approvals_approvalrequest r"
         "   ON payops_public_id('ap', r.id) = i.approval_id AND r.subject_id = i.subject_id"
-        "   AND r.state = 'APPROVED' WHERE r.id IS NULL ORDER BY i.id",
+        "   AND r.state = 'APPROVED' WHERE r.id IS NULL AND NOT (i.kind = 'refund'"
+        "   AND i.approval_id = '' AND EXISTS (SELECT 1 FROM payments_refunddecision d"
+        "     WHERE payops_public_id('rf', d.refund_id) = i.subject_id AND d.verdict = 'auto'))"
+        " ORDER BY i.id",
     )
     finding.break_each(
-        "intent {} named {} different payouts at the provider",
+        "intent {} named {} different movements at the provider",
         "SELECT payops_public_id('it', intent_id), count(DISTINCT provider_ref)"
         " FROM payments_providercall WHERE provider_ref <> '' GROUP BY intent_id"
         " HAVING count(DISTINCT provider_ref) > 1 ORDER BY 1",
@@ -97,7 +100,7 @@ def _compare_with_provider(finding: Finding, moment: Moment) -> None:
     assert moment.movements is not None and moment.movements_at is not None
     paid_out: dict[str, list[Movement]] = defaultdict(list)
     for movement in moment.movements:
-        if movement.kind == PAYOUT_OUT:
+        if movement.kind in MONEY_OUT:
             paid_out[movement.reference].append(movement)
     for subject, row in _intents().items():
         intent_id, state, amount, currency, key, sent_at = row
@@ -117,14 +120,32 @@ def _compare_with_provider(finding: Finding, moment: Moment) -> None:
         written_down = sent_at is not None and sent_at < moment.movements_at
         if not moved and state == "SUCCEEDED" and written_down:
             finding.add(f"{intent_id} succeeded, yet the provider moved nothing for {subject}")
+    recorded = _made_elsewhere()
     for subject, moved in paid_out.items():
-        finding.add(f"{moved[0].object_id} moved money for {subject or 'nobody'} without an intent")
+        for movement in moved:
+            # A refund made in the provider's console is a fact that is found and recorded (F4).
+            late = movement.at < moment.now - moment.bound
+            if (
+                movement.kind == "payout"
+                or subject.startswith("rf_")
+                or (movement.object_id not in recorded and late)
+            ):
+                named = subject or "nobody"
+                finding.add(f"{movement.object_id} moved money for {named} without an intent")
 
 
 def _intents() -> dict[str, tuple]:
     rows = select(
-        "SELECT i.subject_id, payops_public_id('it', i.id), i.state, p.amount_minor, p.currency,"
-        " i.idempotency_key, i.first_sent_at FROM payments_intent i"
-        " JOIN payments_payout p ON payops_public_id('po', p.id) = i.subject_id ORDER BY i.id"
+        "SELECT i.subject_id, payops_public_id('it', i.id), i.state, s.amount_minor, s.currency,"
+        " i.idempotency_key, i.first_sent_at FROM payments_intent i JOIN ("
+        "   SELECT payops_public_id('po', id) AS subject_id, amount_minor, currency"
+        "     FROM payments_payout"
+        "   UNION ALL SELECT payops_public_id('rf', id), amount_minor, currency"
+        "     FROM payments_refund) s ON s.subject_id = i.subject_id ORDER BY i.id"
     )
     return {row[0]: row[1:] for row in rows}
+
+
+def _made_elsewhere() -> set[str]:
+    rows = select("SELECT provider_ref FROM payments_refund WHERE source = 'provider'")
+    return {row[0] for row in rows}

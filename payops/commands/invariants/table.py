@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from payops.commands.invariants import absent, exports, inbox, journal, money, people, trail
+from payops.commands.invariants import (
+    absent,
+    exports,
+    inbox,
+    journal,
+    money,
+    people,
+    refunds,
+    trail,
+)
 from payops.commands.invariants.base import Finding, Moment
 
 
@@ -24,7 +33,7 @@ INVARIANTS = (
     Invariant("I3", "events are unique; other content is a case", inbox.events_once),
     Invariant("I4", "one journal outcome per movement", journal.outcome_once),
     Invariant("I5", "entries balance and are sealed", journal.entries_balance),
-    Invariant("I6", "refunds never exceed what was captured", absent.refunds_capped),
+    Invariant("I6", "refunds never exceed what was captured", refunds.refunds_capped),
     Invariant("I7", "money moved = executed, approved intents", money.movements_match),
     Invariant("I8", "re-issued once, after verified terminal", money.reissued_once),
     Invariant("I9", "four eyes on exactly what was executed", people.four_eyes),

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from payops.connectors.address import read_address
 from payops.connectors.base import (
     AddressMalformed,
+    Comment,
     ConnectorOutcome,
     Ticket,
     TicketAbsent,
@@ -105,14 +106,26 @@ class JiraConnector:
         moved = ""
         if update.status and (wanted := self._at.options.get("resolved")):
             moved = self._move(issue, wanted, deadline_s / 3)
-        body = {"body": adf(text_of(update.comment, TEXT_CHARS_MAX), link="")}
         masked = {"issue": update.external_ref, "transition": moved}
-        said = self._call("POST", f"{issue}/comment", body, deadline_s / 3, masked)
+        return self._say(update.external_ref, update.comment, deadline_s / 3, masked)
+
+    def comment(self, *, comment: Comment, deadline_s: float) -> ConnectorOutcome:
+        ref = comment.external_ref
+        if not ISSUE_KEY.fullmatch(ref):
+            raise ValueError("an issue key looks like OPS-1")
+        return self._say(ref, comment.text, deadline_s, {"issue": ref})
+
+    def _say(
+        self, key: str, text: str, deadline_s: float, masked: Mapping[str, object]
+    ) -> ConnectorOutcome:
+        body = {"body": adf(text_of(text, TEXT_CHARS_MAX), link="")}
+        path = f"issue/{quote(key, safe='')}/comment"
+        said = self._call("POST", path, body, deadline_s, masked)
         if said.kind is not None:
             return said.outcome()
         if said.status != 201 or not isinstance(child(said.body, "id"), str):
             return said.outcome("unknown", "answer_unreadable")
-        return said.sent(ref=update.external_ref, url=self._page(update.external_ref))
+        return said.sent(ref=key, url=self._page(key))
 
     def _move(self, issue: str, wanted: str, deadline_s: float) -> str:
         """Take the issue to the status, when its workflow offers it; answers what came of it."""

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from payops.connectors.address import read_address
 from payops.connectors.base import (
     AddressMalformed,
+    Comment,
     ConnectorOutcome,
     Priority,
     SearchUnanswered,
@@ -44,6 +45,7 @@ TABLE = re.compile(r"[a-z][a-z0-9_]{0,79}")
 # What may stand in an encoded query: no caret, no operator.
 CORRELATION_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 SYS_ID = re.compile(r"[0-9a-f]{32}")
+NUMBER = re.compile(r"[A-Z]{2,10}[0-9]{1,20}")
 SUMMARY_CHARS_MAX = 160
 TEXT_CHARS_MAX = 4000
 ROW_FIELDS = "sys_id,number,state,correlation_id"
@@ -122,6 +124,32 @@ class ServiceNowConnector:
             return said.outcome("unknown", "answer_unreadable")
         return said.sent(ref=row["number"], url=self._page(row["sys_id"]))
 
+    def comment(self, *, comment: Comment, deadline_s: float) -> ConnectorOutcome:
+        """A work note on a ticket of theirs, found by the number its people know."""
+        ref = comment.external_ref
+        if not NUMBER.fullmatch(ref):
+            raise ValueError("the number of a ticket looks like INC0000001")
+        query = {"sysparm_query": f"number={ref}", "sysparm_limit": "2"}
+        asked = self._call("GET", "", None, deadline_s / 2, {"number": ref}, query)
+        rows = child(asked.body, "result")
+        if asked.status == 404 and child(child(asked.body, "error"), "message") == NO_RECORD:
+            rows = []
+        elif asked.kind is not None or asked.status != 200 or not isinstance(rows, list):
+            ended = asked.outcome("failed")
+            return replace(ended, kind="failed", reason=f"search_{ended.reason or 'unreadable'}")
+        if not rows:
+            return asked.outcome("refused", "ticket_gone")
+        row = rows[0]
+        if not _is_whole(row) or row["number"] != ref:
+            return asked.outcome("refused", "query_not_understood")
+        body = {"work_notes": text_of(comment.text, TEXT_CHARS_MAX)}
+        said = self._call("PATCH", f"/{row['sys_id']}", body, deadline_s / 2, {"number": ref})
+        if said.kind is not None:
+            return said.outcome()
+        if child(child(said.body, "result"), "sys_id") != row["sys_id"]:
+            return said.outcome("unknown", "answer_unreadable")
+        return said.sent(ref=ref, url=self._page(row["sys_id"]))
+
     def _search(self, correlation_id: str, deadline_s: float) -> "_Search":
         if not CORRELATION_ID.fullmatch(correlation_id):
             raise ValueError("a correlation id has letters, digits, _ and - only")
@@ -175,9 +203,12 @@ class ServiceNowConnector:
 
 
 def _is_ours(row: Any, correlation_id: str) -> bool:
+    return _is_whole(row) and row.get("correlation_id") == correlation_id
+
+
+def _is_whole(row: Any) -> bool:
     return (
         isinstance(row, dict)
-        and row.get("correlation_id") == correlation_id
         and isinstance(row.get("sys_id"), str)
         and SYS_ID.fullmatch(row["sys_id"]) is not None
         and bool(word(row.get("number"), 60))

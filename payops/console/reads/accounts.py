@@ -184,6 +184,8 @@ def refusals(account: ProviderAccount | None, now: datetime, *, hours: int) -> l
 
 def _families(account: ProviderAccount, shown: bool) -> str:
     """What the provider shows when it is asked, or does not show, in the plural."""
+    if not registry.has_calls(account.provider):
+        return ""
     kinds = registry.calls(account.provider).askable
     known = {kind.partition(".")[0] for kind in kinds}
     return ", ".join(f"{family}s" for family in FAMILIES if (family in known) is shown)

@@ -1,7 +1,8 @@
 """How advice fares: who gave how much of it, how often people chose what it suggested (AI-9).
 
-A suggestion counts against the first decision that was carried out after it. Read to be shown;
-nothing is learned from it by any code (D1).
+A suggestion counts against the first decision that was carried out after it; one about a charge
+against the reason of the first refund that was asked for after it. Read to be shown; nothing is
+learned from it by any code (D1).
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ RATES = """
 SELECT r.engine, r.model, r.version, r.prompt_version, count(*),
   count(*) FILTER (WHERE r.discarded <> ''),
   count(*) FILTER (WHERE r.suggests <> ''),
-  count(d.resolution) FILTER (WHERE r.suggests <> ''),
-  count(*) FILTER (WHERE r.suggests <> '' AND r.suggests = d.resolution),
+  count(d.chosen) FILTER (WHERE r.suggests <> ''),
+  count(*) FILTER (WHERE r.suggests <> '' AND r.suggests = d.chosen),
   sum(r.cost_micros), percentile_cont(0.5) WITHIN GROUP (ORDER BY r.took_ms)
 FROM cases_recommendation r
 LEFT JOIN LATERAL (
-  SELECT run.plan ->> 'resolution' AS resolution FROM cases_runbookrun run
+  SELECT run.plan ->> 'resolution' AS chosen, run.created_at FROM cases_runbookrun run
   WHERE run.case_id = r.case_id AND run.created_at >= r.created_at
-  ORDER BY run.created_at LIMIT 1) d ON true
+  UNION ALL
+  SELECT f.reason_code, f.created_at FROM payments_refund f
+  WHERE f.created_at >= r.created_at AND f.source = 'console' AND f.payment_id =
+    CASE WHEN starts_with(r.subject_id, 'pa_') THEN substr(r.subject_id, 4)::uuid END
+  ORDER BY created_at LIMIT 1) d ON true
 WHERE r.book_id = %(book)s AND r.created_at >= %(since)s
 GROUP BY r.engine, r.model, r.version, r.prompt_version
 ORDER BY r.engine DESC, r.model, r.version, r.prompt_version

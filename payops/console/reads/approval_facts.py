@@ -10,13 +10,14 @@ from typing import Any
 from approvals.models import ApprovalRequest
 from payops.console import wording
 from payops.console.formats import Fact, address_of
+from payops.console.reads import refund_approval
 from payops.console.reads.books import facts_of as book_facts
 from payops.console.reads.manual_journals import facts_of_asked
 from payops.console.reads.periods import facts_of_late
 from payops.core.ids import parse as parse_id
 from payops.core.roles import LABELS
 from payops.flows import book_settings, late_postings, manual_journal
-from payops.flows.resolutions import RESOLUTIONS
+from payops.flows.payouts.resolutions import RESOLUTIONS
 from payops.payments.models import Beneficiary
 
 # Shown in another way: sealed content by its hash, amounts as money, events as a table.
@@ -128,6 +129,8 @@ def facts_of_request(request: ApprovalRequest) -> list[Fact]:
         return book_facts(request.facts, request.book.reporting_currency)
     if request.kind == late_postings.KIND:
         return facts_of_late(request)
+    if request.kind in refund_approval.KINDS:
+        return refund_approval.facts_of_asked(request)
     shown = []
     if request.amount_minor is not None:
         shown.append(Fact("Amount", request.amount_minor, "money", currency=request.currency))
@@ -147,6 +150,8 @@ def facts_of_request(request: ApprovalRequest) -> list[Fact]:
 
 def technical_facts(request: ApprovalRequest) -> list[Fact]:
     """The rest of what the hash covers; sealed content is shown by its hash."""
+    if request.kind in refund_approval.KINDS:
+        return refund_approval.technical_of_asked(request)
     names = sorted(TECHNICAL_FACTS & request.facts.keys(), key=_place)
     return [fact for name in names for fact in _facts(name, request.facts[name])]
 

@@ -25,6 +25,9 @@ from payops.console.reads.named_events import NamedEvents, named_events
 from payops.console.reads.previews import Preview, preview_of
 from payops.console.reads.rates import AskedRate
 from payops.console.reads.rates import asked as asked_rates
+from payops.console.reads.refund_approval import RefundContext, context_of
+from payops.console.reads.refund_policy_table import PolicyChange
+from payops.console.reads.refund_policy_table import proposed as proposed_refund_policy
 from payops.console.templatetags.payops_tags import money_text
 from payops.core.models import Person
 from payops.core.money import Money
@@ -94,6 +97,8 @@ class ApprovalFile:
     mapping: MappingChange | None
     events: NamedEvents | None
     rates: list[AskedRate]
+    refund: RefundContext | None
+    refund_policy: PolicyChange | None
     subject_href: str
     turn: str
     asked_through: str
@@ -152,6 +157,8 @@ def approval_file(request: ApprovalRequest, person: Person, now: datetime) -> Ap
         mapping=proposed_mapping(request) if request.kind == "policy_change" else None,
         events=named_events(request.book, request.facts.get("event_ids", ())),
         rates=asked_rates(request),
+        refund=context_of(request),
+        refund_policy=proposed_refund_policy(request, now),
         subject_href=address_of(request.subject_id),
         turn=turn_words(at, now),
         asked_through=ASKED_THROUGH.get(request.requested_channel, request.requested_channel),

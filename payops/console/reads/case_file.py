@@ -25,7 +25,7 @@ from payops.console.reads.connections import shown as sent_rows
 from payops.core.ids import UnknownId, parse
 from payops.core.models import Evidence
 from payops.core.roles import LABELS, Act
-from payops.flows.resolutions import RESOLUTIONS, Resolution
+from payops.flows.payouts.resolutions import RESOLUTIONS, Resolution
 from payops.payments.models import Hold, Payout
 from payops.psp import registry
 from payops.psp.base import FailureCause

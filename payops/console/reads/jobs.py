@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,8 @@ CONTROLS = (
     Control("whose", "Begun by", "select", choices([("me", "Me")], any_label="Anyone")),
     Control("unfit", "With rows that did not succeed", "check"),
 )
+# How the outcome of a line begins that became a record.
+MADE = re.compile(r"[a-z]{2}_[0-9a-f]{32}")
 OUTCOMES = [(value, wording.state(value)) for value in JobRow.Outcome.values]
 ROW_CONTROLS = (Control("outcome", "Outcome", "select", choices(OUTCOMES)),)
 CSV: Columns = (
@@ -86,6 +89,20 @@ class RowNow:
     row: JobRow
     now: Now | None
 
+    @property
+    def subject(self) -> str:
+        """What the row is about: a line of a file is what it became, once it became something."""
+        if ":" not in self.row.subject_id:
+            return self.row.subject_id
+        found = MADE.match(self.row.words)
+        return found[0] if found else ""
+
+    @property
+    def words(self) -> str:
+        """What came of it, without the id that stands beside it."""
+        said = self.row.words
+        return said if self.subject == self.row.subject_id else said.removeprefix(self.subject)
+
 
 def with_now(job: Job, rows: Sequence[JobRow]) -> list[RowNow]:
     states = states_now(job, rows)
@@ -138,5 +155,6 @@ def facts(job: Job) -> list[Fact]:
         Fact("Note", said.get("note", "")),
         Fact("Owner", said.get("owner_name", "")),
         Fact("Until", said.get("until", "")),
+        Fact("File", said.get("file", "")),
         id_fact("Trace", job.trace_id),
     )

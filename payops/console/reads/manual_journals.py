@@ -28,6 +28,7 @@ from payops.console.tones import word_of
 from payops.core.models import Book, ProviderAccount
 from payops.core.money import MINOR_MAX, Money
 from payops.payments.models import Beneficiary
+from payops.psp import registry
 
 CHOICES_MAX = 1000
 LABELS = {row.event_class: row.label for row in manual.CLASSES} | {REVERSAL: "Reversal"}
@@ -149,7 +150,9 @@ def mirror_lines(entry: JournalEntry) -> list[ShownLine]:
 def party_names(book: Book) -> list[tuple[str, str]]:
     """Names that may be typed as a party, each with whom it means."""
     sellers = Beneficiary.objects.filter(book=book).order_by("reference")[:CHOICES_MAX]
-    accounts = ProviderAccount.objects.filter(book=book).order_by("provider", "slug")
+    accounts = ProviderAccount.objects.filter(
+        book=book, provider__in=registry.with_calls()
+    ).order_by("provider", "slug")
     return [
         *((account.address, "provider account") for account in accounts),
         *((seller.reference, seller.name) for seller in sellers),

@@ -24,7 +24,7 @@ from payops.console.templatetags.payops_tags import money_text, span_text
 from payops.core import dead
 from payops.core.models import AuditEvent, Book, Person
 from payops.core.roles import Act, Role
-from payops.payments.models import Payout
+from payops.payments.models import Payout, Refund
 from payops.webhooks.models import ProviderEvent
 
 ROWS_MAX = 12
@@ -143,6 +143,8 @@ def _role_tiles(work: Work, acts: frozenset[Act], book: Book, now: datetime) -> 
             count = still[state]
             href = f"/payouts/?state={state.upper()}"
             _if_any(work, Tile(label, str(count), detail, href, "warn"))
+    if Act.REQUEST_REFUND in acts or Act.SEND_REFUND in acts:
+        _refund_tiles(work, acts, book)
     if Act.REDRIVE_EVENT in acts:
         letters = ProviderEvent.objects.filter(book=book, state=ProviderEvent.State.DEAD)
         count, more = dead.count(letters)
@@ -155,6 +157,33 @@ def _role_tiles(work: Work, acts: frozenset[Act], book: Book, now: datetime) -> 
         newest = last.first()
         said = f"newest {span_text(now - newest)} ago" if newest else ""
         work.tiles.append(Tile("Audit trail", "Open", said, "/audit/", "info"))
+
+
+def _refund_tiles(work: Work, acts: frozenset[Act], book: Book) -> None:
+    """Refunds that stand still until a person looks at them; one statement."""
+    by_hand = Q(state=Refund.State.APPROVED, sent_by=None) & (
+        Q(send_by_person=True) | Q(offline=True)
+    )
+    waiting = {
+        "decide": Q(state=Refund.State.AWAITING_APPROVAL),
+        "send": by_hand,
+        "unknown": Q(state=Refund.State.UNKNOWN),
+        "owed": Q(obligation=Refund.Obligation.OWED),
+    }
+    looked_at = [*Refund.UNSENT, Refund.State.UNKNOWN, "FAILED", "FAILED_LATE", "RETURNED"]
+    still = Refund.objects.filter(book=book, state__in=looked_at).aggregate(
+        **{name: Count("pk", filter=where) for name, where in waiting.items()}
+    )
+    tiles = [
+        ("decide", "Refunds to decide", "put to people by the policy", "info"),
+        ("unknown", "Refunds with unknown outcome", "verified before anything is sent", "warn"),
+        ("owed", "Refunds still owed", "failed after the customer was promised", "bad"),
+    ]
+    if Act.SEND_REFUND in acts:
+        tiles.insert(1, ("send", "Refunds to send", "granted; a person sends or pays", "warn"))
+    for name, label, detail, tone in tiles:
+        href = f"/refunds/?todo={name}"
+        _if_any(work, Tile(label, str(still[name]), detail, href, tone))
 
 
 def _if_any(work: Work, tile: Tile) -> None:

@@ -20,6 +20,7 @@ from payops.console.reads.related import ApprovalRow, EntryRow, HoldRow
 from payops.core.ids import UnknownId, parse
 from payops.core.models import Book, ProviderAccount
 from payops.payments.models import Beneficiary, Hold, Intent, Payout, ProviderCall
+from payops.psp import registry
 from payops.webhooks.models import ProviderEvent
 
 CSV: Columns = (
@@ -57,7 +58,8 @@ def controls(book: Book) -> list[Control]:
 
 
 def accounts_of(book: Book) -> list[tuple[str, str]]:
-    rows = ProviderAccount.objects.filter(book=book).order_by("provider", "slug")
+    rows = ProviderAccount.objects.filter(book=book, provider__in=registry.with_calls())
+    rows = rows.order_by("provider", "slug")
     return [(account.address, account.address) for account in rows]
 
 
@@ -169,7 +171,7 @@ def page(payout: Payout) -> PayoutPage:
             GateDecision.objects.filter(book=book, payout_id=payout.pk).order_by("-created_at")
         ),
         intent=intent,
-        attempts=_attempts(intent),
+        attempts=attempts_of(intent),
         events=related.events(book=book, where=subject),
         entries=related.entries(book=book, subject_ids=[public_id]),
         cases=cases,
@@ -188,7 +190,8 @@ def _reissued_as(payout: Payout) -> Payout | None:
     return getattr(payout, "reissued_as", None)
 
 
-def _attempts(intent: Intent | None) -> list[Attempt]:
+def attempts_of(intent: Intent | None) -> list[Attempt]:
+    """Every call of an intent, of a payout or of a refund, oldest first (F21, RF-17)."""
     if intent is None:
         return []
     return [_attempt(call, intent) for call in intent.calls.order_by("attempt")]

@@ -27,6 +27,7 @@ from payops.console.reads import (
     messages,
     payments,
     payouts,
+    refund_queue,
 )
 from payops.console.reads import jobs as job_reads
 from payops.core.models import Book, Message
@@ -136,6 +137,14 @@ QUEUES = {
             Act.VIEW_BOOKS,
             lambda v: payments.controls(v.book),
             lambda v, f: payments.listed(v.book, f),
+        ),
+        Queue(
+            "refunds",
+            "Refunds",
+            "/refunds/",
+            Act.VIEW_BOOKS,
+            lambda v: refund_queue.controls(v.book),
+            lambda v, f: refund_queue.listed(v.book, f),
         ),
         Queue(
             "beneficiaries",

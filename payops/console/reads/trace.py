@@ -15,7 +15,7 @@ from payops.console.filters import clean
 from payops.console.formats import address_of
 from payops.console.templatetags.console_links import ONE_OF_OURS
 from payops.console.templatetags.payops_tags import short_id
-from payops.flows.trace import Chain, Choice, Line, Node, search, trace
+from payops.flows.trace.chain import Chain, Choice, Line, Node, search, trace
 
 TITLE = "Chain of records"
 EVIDENCE_SHOWN = 20

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from approvals.models import ApprovalRequest
 from payops.console import account_forms, auth, filters, forms, paging
 from payops.console.access import requires
+from payops.console.answers import asked_for
 from payops.console.reads import accounts as reads
 from payops.console.reads import refused_receipts
 from payops.core.models import ProviderAccount
@@ -272,5 +273,4 @@ def _asked(
 
 
 def _told(request: HttpRequest, approval: ApprovalRequest) -> HttpResponse:
-    messages.success(request, f"Asked for. Rule: {approval.rule_fired}.")
-    return redirect("approval", approval.public_id)
+    return asked_for(request, approval)

@@ -19,6 +19,7 @@ from approvals.models import ApprovalRequest
 from approvals.refusals import ApprovalRefused
 from payops.console import auth, errors, filters, forms, paging
 from payops.console.access import key_or_404, signed_in
+from payops.console.reads import advice_beside
 from payops.console.reads import approval_file as files
 from payops.core.roles import Act
 
@@ -45,6 +46,10 @@ ACT_WORDS = {
     "allowlist_change": "Approve allowlist",
     "account_settings": "Approve settings",
     "webhook_secret": "Approve the secret",
+    "refund": "Approve refund",
+    "refund_offline": "Approve refund by hand",
+    "refund_not_sent": "Approve declaration",
+    "refund_obligation": "Approve the end of the promise",
     "manual_journal": "Approve journal",
     "period_lock": "Approve lock",
     "period_reopen": "Approve reopening",
@@ -133,9 +138,11 @@ def approval_page(
         why = (refusals or {}).get("form") or selectors.eligibility(row, person, request.now).reason
         return errors.refused(request, status=403, heading="Not yours to decide", text=why)
     shown = files.approval_file(row, person, request.now)
+    asked = shown.refund
     context = {
         "file": shown,
         "approval": row,
+        "advice": advice_beside.of_refund(asked.refund, now=request.now) if asked else [],
         "act": ACT_WORDS.get(row.kind, "Approve"),
         "errors": refusals or {},
         "reason_value": request.POST.get("reason", "") if refusals else "",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from payops.console import forms
 from payops.console.access import requires
+from payops.console.answers import asked_for
 from payops.console.period_forms import BookForm
 from payops.console.reads import books as reads
 from payops.core.roles import Act
@@ -40,7 +40,6 @@ def change(request: HttpRequest) -> HttpResponse:
             ),
         )
         if approval is not None:
-            messages.success(request, f"Asked for. Rule: {approval.rule_fired}.")
-            return redirect("approval", approval.public_id)
+            return asked_for(request, approval)
     status = REFUSED if form.errors else 200
     return render(request, "console/book_settings.html", {"form": form}, status=status)

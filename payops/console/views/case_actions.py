@@ -24,7 +24,8 @@ from payops.console.reads import case_queue
 from payops.console.views.cases import REFUSED, case_page, case_rows, queue_page
 from payops.core.ids import UnknownId
 from payops.core.roles import Act
-from payops.flows import case_work, payout_exception
+from payops.flows import case_work
+from payops.flows.payouts import exception as payout_exception
 
 SELECTED_MAX = 100
 

@@ -26,8 +26,9 @@ from payops.core import evidence
 from payops.core.models import Evidence
 from payops.core.money import Money
 from payops.core.roles import LABELS, Act
-from payops.flows import exception_plan, payout_exception
-from payops.flows.resolutions import RESOLUTIONS
+from payops.flows.payouts import exception as payout_exception
+from payops.flows.payouts import exception_plan
+from payops.flows.payouts.resolutions import RESOLUTIONS
 
 REFUSED = 422
 MAIN_FILTERS = 5

@@ -17,6 +17,7 @@ from ledger import statements
 from ledger.models import ReferencePack
 from payops.console import exports, filters, forms, paging, parity_forms
 from payops.console.access import record_or_404, requires
+from payops.console.answers import asked_for
 from payops.console.reads import parity as reads
 from payops.core.roles import Act
 from payops.flows import parity
@@ -121,8 +122,7 @@ def ask(request: HttpRequest, public_id: str) -> HttpResponse:
             ),
         )
         if approval is not None:
-            messages.success(request, f"Asked for. Rule: {approval.rule_fired}.")
-            return redirect("approval", approval.public_id)
+            return asked_for(request, approval)
     context = {"page": reads.page(found, may_compare=True), "form": form, **_tabs()}
     status = REFUSED if form.errors else 200
     return render(request, "console/parity_ask.html", context, status=status)

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 
 from payops.console import exports, filters, paging
 from payops.console.access import record_or_404, requires
+from payops.console.reads import advice_beside
 from payops.console.reads import payments as reads
 from payops.core.roles import Act
 
@@ -32,4 +33,8 @@ def index(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
 @requires(Act.VIEW_BOOKS)
 def record(request: HttpRequest, public_id: str) -> HttpResponse:
     payment = record_or_404(reads.query(), public_id, book=request.book)
-    return render(request, "console/payment.html", {"page": reads.page(payment)})
+    shown = {
+        "page": reads.page(payment),
+        "advice": advice_beside.of_payment(payment, now=request.now),
+    }
+    return render(request, "console/payment.html", shown)

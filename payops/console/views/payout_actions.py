@@ -19,9 +19,12 @@ from payops.console.access import record_or_404, refuse, requires
 from payops.core import ids
 from payops.core.models import ProviderAccount
 from payops.core.roles import Act
-from payops.flows import holds, payout, payout_unsent
-from payops.flows.payout import PayoutAsk
+from payops.flows import holds
+from payops.flows.payouts import request as payout
+from payops.flows.payouts import unsent as payout_unsent
+from payops.flows.payouts.request import PayoutAsk
 from payops.payments.models import Beneficiary, Hold, Payout
+from payops.psp import registry
 
 REFUSED = 422
 CHOICES_MAX = 1000
@@ -165,7 +168,9 @@ def release_hold(request: HttpRequest, public_id: str) -> HttpResponse:
 def new(request: HttpRequest) -> HttpResponse:
     """Ask for a payout; others release it."""
     sellers = Beneficiary.objects.filter(book=request.book).order_by("name")[:CHOICES_MAX]
-    accounts = ProviderAccount.objects.filter(book=request.book).order_by("provider", "slug")
+    accounts = ProviderAccount.objects.filter(
+        book=request.book, provider__in=registry.with_calls()
+    ).order_by("provider", "slug")
     sellers_by_id = {row.public_id: row for row in sellers}
     accounts_by_id = {str(row.pk): row for row in accounts}
     form = forms.PayoutForm(

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from approvals.models import ApprovalRequest
 from payops.console import errors, forms
 from payops.console.access import requires, signed_in
+from payops.console.answers import asked_for
 from payops.core.models import ApiKey, Person, RoleGrant, User
 from payops.core.roles import LABELS, Act, Role
 from payops.flows import access_changes, governance
@@ -168,8 +169,7 @@ def propose(request: HttpRequest, kind: str) -> HttpResponse:
             shown = {"api_key": api_key, "approval": approval}
             return render(request, "console/api_key_once.html", shown)
         if approval is not None:
-            messages.success(request, f"Asked for. Rule: {approval.rule_fired}.")
-            return redirect("approval", approval.public_id)
+            return asked_for(request, approval)
     status = REFUSED if form.errors else 200
     return render(request, "console/person.html", {"row": row, "form": form}, status=status)
 

@@ -21,6 +21,7 @@ from approvals.models import ApprovalRequest
 from ledger.models import AccountingPeriod
 from payops.console import exports, forms
 from payops.console.access import record_or_404, refuse, requires
+from payops.console.answers import asked_for
 from payops.console.period_forms import LateForm, ReasonForm
 from payops.console.reads import periods as reads
 from payops.core.roles import Act
@@ -113,8 +114,7 @@ def act(request: HttpRequest, public_id: str, name: str) -> HttpResponse:
             ),
         )
         if isinstance(done, ApprovalRequest):
-            messages.success(request, f"Asked for. Rule: {done.rule_fired}.")
-            return redirect("approval", done.public_id)
+            return asked_for(request, done)
         if done is not None:
             messages.success(request, f"{period.code} is {done.state.lower()} now.")
             return redirect("period", public_id)
@@ -152,8 +152,7 @@ def late(request: HttpRequest) -> HttpResponse:
             ),
         )
         if approval is not None:
-            messages.success(request, f"Asked for. Rule: {approval.rule_fired}.")
-            return redirect("approval", approval.public_id)
+            return asked_for(request, approval)
     context = {"rows": reads.waiting(request.book, request.now), "form": form, "chosen": chosen}
     status = REFUSED if form.errors else 200
     return render(request, "console/period_late.html", context, status=status)

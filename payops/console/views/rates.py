@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from approvals.models import ApprovalRequest
 from payops.console import forms, paging, rate_forms
 from payops.console.access import requires
+from payops.console.answers import asked_for
 from payops.console.reads import rates as reads
 from payops.core.roles import Act
 from payops.flows import rates
@@ -73,8 +73,7 @@ def bring(request: HttpRequest) -> HttpResponse:
         elif request.POST.get("step") == "ask":
             approval = forms.attempt(form, lambda: _propose(request, form, reading, by_row))
             if approval is not None:
-                messages.success(request, f"Asked for. Rule: {approval.rule_fired}.")
-                return redirect("approval", approval.public_id)
+                return asked_for(request, approval)
         elif not told.new:
             form.add_error(None, f"All {len(told.rows)} rates are known already.")
     context["ready"] = "preview" in context and not form.errors

@@ -12,7 +12,7 @@ from payops.console.access import requires
 from payops.console.reads import trace as reads
 from payops.core.roles import Act
 from payops.flows import evidence_pack
-from payops.flows.trace import trace
+from payops.flows.trace.chain import trace
 
 
 @require_GET

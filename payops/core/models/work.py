@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from payops.core.models.books import Book
-from payops.core.models.columns import dead_indexes, history
+from payops.core.models.columns import dead_indexes, history, leaf
 from payops.core.models.people import Person
 from payops.core.records import QueueRow, Record
 
@@ -31,7 +31,7 @@ class Message(QueueRow, Record):
         }
     )
 
-    book = models.ForeignKey(Book, PROTECT, related_name="+")
+    book = leaf(Book)
     topic = models.CharField(max_length=64)
     key = models.CharField(max_length=160)
     payload = models.JSONField(default=dict)

@@ -24,7 +24,7 @@ from payops.core.money import Money
 from payops.devstack.drill.retrying import Troubles, persist
 from payops.devstack.seed import acts
 from payops.devstack.seed.provider import Provider
-from payops.flows import payout_exception
+from payops.flows.payouts import exception as payout_exception
 from payops.payments.models import Beneficiary, Hold, Payout
 
 PAYMENT_EVERY_S = 0.3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from approvals import services as approvals
 from approvals.models import ApprovalRequest
 from payops.cases.models import Case
@@ -9,10 +11,12 @@ from payops.core import clock, ids
 from payops.core.actors import Actor
 from payops.core.models import ProviderAccount, User
 from payops.core.money import Money
-from payops.flows import payout as payout_flow
-from payops.flows import payout_exception
-from payops.flows.payout import PayoutAsk
-from payops.payments.models import Beneficiary, Payout
+from payops.flows.payouts import exception as payout_exception
+from payops.flows.payouts import request as payout_flow
+from payops.flows.payouts.request import PayoutAsk
+from payops.flows.refunds import request as refund_flow
+from payops.flows.refunds.request import RefundAsk
+from payops.payments.models import Beneficiary, Payment, Payout, Refund
 
 SEATS = {
     "ops_lead": "lena",
@@ -42,6 +46,27 @@ def ask_payout(
             merchant_ref=merchant_ref,
             request_key=f"seed:{merchant_ref}",
             reason="weekly seller payout",
+            requested_by=requester,
+        ),
+        actor=actor_of("amara"),
+        now=clock.utc_now(),
+    )
+
+
+def ask_refund(
+    *, payment: Payment, amount: Money, reason_code: str, evidence: Mapping[str, str]
+) -> Refund:
+    """Amara asks for a refund; asking again for the same charge is the same refund."""
+    requester = User.objects.get(username="amara").person
+    assert requester is not None
+    return refund_flow.request_refund(
+        ask=RefundAsk(
+            payment=payment,
+            amount=amount,
+            reason_code=reason_code,
+            note="asked for by the customer",
+            evidence=evidence,
+            request_key=f"seed:{payment.merchant_ref}",
             requested_by=requester,
         ),
         actor=actor_of("amara"),

@@ -25,6 +25,7 @@ from payops.core.models import ApiKey, Book, Person, ProviderAccount, Rate, Role
 from payops.core.roles import Act
 from payops.devstack.seed.people import PEOPLE
 from payops.flows import lane_policy
+from payops.flows.refunds import policy as refund_policy
 from payops.payments.models import Beneficiary
 from payops.webhooks.models import Secret
 from payops.webhooks.secrets import add_secret
@@ -76,6 +77,7 @@ def seed_base(*, now: datetime, password: str, api_key: str) -> dict[str, object
         for each in (system, book):
             seed_policies(each, now - HELD_SINCE)
         lane_policy.seed(book, now - HELD_SINCE)
+        refund_policy.seed(book, now - HELD_SINCE)
         _secrets(accounts, now)
         _sellers(book, now)
         is_new_key = _api_key(book, api_key)
@@ -155,6 +157,8 @@ def _accounts(book: Book, now: datetime) -> list[ProviderAccount]:
             ("paypal", "demo", None),
             ("standard", "demo", None),
             ("standard", "weekdays", time(0, 0, 1)),
+            # The service desk, whose tickets ask for refunds.
+            ("servicenow", "support", None),
         )
     ]
 
@@ -226,7 +230,12 @@ def _api_key(book: Book, api_key: str) -> bool:
         book=book,
         system=SYSTEM,
         key_hash=hashlib.sha256(api_key.encode()).hexdigest(),
-        acts=[Act.REQUEST_PAYOUT.value, Act.VIEW_BOOKS.value, Act.POST_ENTRY.value],
+        acts=[
+            Act.REQUEST_PAYOUT.value,
+            Act.REQUEST_REFUND.value,
+            Act.VIEW_BOOKS.value,
+            Act.POST_ENTRY.value,
+        ],
     )
     return True
 

@@ -15,7 +15,7 @@ from payops.core.money import Money
 from payops.devstack.seed import acts
 from payops.devstack.seed.provider import Provider, wait_until
 from payops.flows import holds
-from payops.flows import payout as payout_flow
+from payops.flows.payouts import request as payout_flow
 from payops.payments.models import Payment, Payout
 
 DONE_MARK = "P-10497"

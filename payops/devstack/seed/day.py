@@ -14,7 +14,7 @@ from django.conf import settings
 
 from payops.cases.models import Case, CaseEntry
 from payops.core.money import Money
-from payops.devstack.seed import acts
+from payops.devstack.seed import acts, day_refunds
 from payops.devstack.seed.books import method_of, state_of
 from payops.devstack.seed.provider import Provider, ProviderSilent, wait_until
 from payops.payments.models import Payment, Payout
@@ -149,4 +149,6 @@ SCENES = (
     Scene("A seller is paid out", _payout),
     Scene("A payout marked PAID comes back failed", _late_failure),
     Scene("The provider tells another failure twelve times at once", _storm),
+    Scene("A refund whose answer is lost is asked for again", day_refunds.lost_answer),
+    Scene("A refunded charge is disputed all the same", day_refunds.meets_a_chargeback),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from json.encoder import encode_basestring
 from typing import Any
@@ -51,6 +52,16 @@ def json_text(value: Any) -> str:
     parts: list[str] = []
     _add(value, "\n", parts)
     return "".join(parts)
+
+
+def json_list(name: str, texts: Iterable[str]) -> Iterator[bytes]:
+    """A JSON object with one list of `texts`, each a JSON value, as it is streamed."""
+    yield f'{{"{name}": ['.encode()
+    before = "\n"
+    for text in texts:
+        yield (before + text).encode()
+        before = ",\n"
+    yield b"\n]}\n"
 
 
 def _add(value: Any, line: str, parts: list[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from payops.formats.journals.base import DOCUMENT, Document, Field, Limits, MappingSet, Rule, Target
 from payops.formats.journals.mapping import common_settings
-from payops.formats.journals.numbers import Number, json_text
+from payops.formats.journals.numbers import Number, json_list, json_text
 
 DOC_NUMBER_MAX = 21
 FIELDS = (
@@ -92,12 +92,7 @@ def _line(row: Any) -> dict[str, Any]:
 
 
 def write(documents: Iterable[Document], mapping: MappingSet) -> Iterator[bytes]:
-    yield b'{"JournalEntry": ['
-    before = "\n"
-    for document in documents:
-        yield (before + fragment(document, mapping)).encode()
-        before = ",\n"
-    yield b"\n]}\n"
+    return json_list("JournalEntry", (fragment(document, mapping) for document in documents))
 
 
 def fragment(document: Document, mapping: MappingSet) -> str:

@@ -23,7 +23,7 @@ from payops.formats.journals.base import (
     Target,
 )
 from payops.formats.journals.mapping import common_settings
-from payops.formats.journals.numbers import Number, json_text
+from payops.formats.journals.numbers import Number, json_list, json_text
 
 FIELDS = (
     Field(
@@ -88,12 +88,7 @@ def _line(row: Any) -> dict[str, Any]:
 
 
 def write(documents: Iterable[Document], mapping: MappingSet) -> Iterator[bytes]:
-    yield b'{"ManualJournals": ['
-    before = "\n"
-    for document in documents:
-        yield (before + fragment(document, mapping)).encode()
-        before = ",\n"
-    yield b"\n]}\n"
+    return json_list("ManualJournals", (fragment(document, mapping) for document in documents))
 
 
 def fragment(document: Document, mapping: MappingSet) -> str:

@@ -1,36 +1,31 @@
-"""Adyen calls that move money, and the questions that settle an unknown.
+"""Adyen's payouts, and the questions that settle an unknown one.
 
-Payouts are bank transfers out of the account's balance account; refunds change a payment. Always
-sends our own idempotency key. Never trusts an answer that does not repeat amount, currency and our
+Payouts are bank transfers out of the account's balance account. Always sends our own idempotency
+key. Never trusts an answer that does not repeat amount, currency and our
 reference. Adyen lists no events and shows no payment: what is not offered is answered with
 NoAnswer. Serves design "Provider calls", WH-15, WH-27, D14.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from payops.core.http import HttpClient
 from payops.psp import callkit
-from payops.psp.adyen import fields, listing, transfers
+from payops.psp.adyen import answers, fields, listing, transfers
 from payops.psp.adyen.amounts import adyen_value, money_from_adyen
 from payops.psp.adyen.statuses import BANK_STATUSES, PAYOUT_STATUSES
-from payops.psp.base import (
-    KINDS,
-    NO_SETTINGS,
+from payops.psp.base import KINDS, NO_SETTINGS, EventRefused, NormalizedEvent
+from payops.psp.calling import (
     CallOutcome,
     EventPage,
-    EventRefused,
     NoAnswer,
-    NormalizedEvent,
     NotFound,
     ObjectState,
     PayoutLookup,
     PayoutOrder,
     PayoutState,
-    RefundOrder,
     StateLookup,
 )
 from payops.psp.strictjson import child, text_or_none
@@ -38,22 +33,17 @@ from payops.psp.strictjson import child, text_or_none
 PROVIDER_KEY_WINDOW_S = 7 * 24 * 3600
 # The list goes by creation, and a transfer still changes days after it was created.
 STILL_CHANGING = timedelta(days=14)
-REFUNDS = "/checkout/v71/payments/{payment}/refunds"
 # 35 where the account has an IBAN, 15 elsewhere; the token does not say which it is.
 REFERENCE_CHARS_MAX = 15
 DESCRIPTION_CHARS_MAX = 140
 NOT_FOR_REFERENCES = re.compile(r"[^A-Za-z0-9]", re.ASCII)
 NOT_FOR_BANKS = re.compile(r"[^A-Za-z0-9/?:().,'+ -]", re.ASCII)
-# "Request already processed or in progress": the first request with this key may be running.
-KEY_IN_USE = "704"
 
 
 class AdyenCalls:
-    """See `payops.psp.base.PayoutCalls` and `RefundCalls`.
+    """See `payops.psp.calling.PayoutCalls`.
 
-    `base_url` ends before `/btl` and `/checkout`; where Adyen serves the two from two hosts, the
-    account's setting `checkout_url` names the second. Needs the settings `balance_account` for
-    transfers and `merchant_account` for refunds.
+    `base_url` ends before `/btl`. Needs the setting `balance_account`.
     """
 
     key_window_s = callkit.safe_key_window_s(PROVIDER_KEY_WINDOW_S)
@@ -83,7 +73,7 @@ class AdyenCalls:
         masked = told | {"counterparty": callkit.masked_token(order.destination_token)}
         masked["idempotency_key"] = order.idempotency_key
         if not told["balanceAccountId"]:
-            return _never_sent("balance_account_missing", masked)
+            return callkit.never_sent("balance_account_missing", masked)
         outcome = callkit.send(
             http=http,
             url=f"{base_url.rstrip('/')}{listing.TRANSFERS}",
@@ -95,46 +85,7 @@ class AdyenCalls:
             read_echo=_echo,
             read_error=listing.error_word,
         )
-        return _settled(outcome)
-
-    def submit_refund(
-        self,
-        *,
-        order: RefundOrder,
-        http: HttpClient,
-        base_url: str,
-        api_key: str,
-        deadline_s: float,
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> CallOutcome:
-        """Raises MoneyError, before anything is sent, for a sum Adyen cannot express."""
-        amount = {"value": adyen_value(order.amount), "currency": order.amount.currency}
-        told: dict[str, object] = {
-            "merchantAccount": settings.get("merchant_account", ""),
-            "amount": amount,
-            "reference": order.our_ref,
-        }
-        masked = told | {
-            "payment": order.payment_provider_ref,
-            "idempotency_key": order.idempotency_key,
-        }
-        payment = callkit.path_id(order.payment_provider_ref)
-        if payment is None or not told["merchantAccount"]:
-            reason = "merchant_account_missing" if payment else "reference_malformed"
-            return _never_sent(reason, masked)
-        host = settings.get("checkout_url") or base_url
-        outcome = callkit.send(
-            http=http,
-            url=f"{host.rstrip('/')}{REFUNDS.format(payment=payment)}",
-            headers=listing.headers(api_key, order.idempotency_key),
-            body=callkit.json_bytes(told),
-            deadline_s=deadline_s,
-            request_masked=masked,
-            expected=callkit.Expected(amount=order.amount, reference=order.our_ref),
-            read_echo=lambda body: _refund_echo(body, payment),
-            read_error=listing.error_word,
-        )
-        return _settled(outcome)
+        return answers.settled(outcome)
 
     def fetch_payout(
         self,
@@ -249,30 +200,6 @@ def _for_beneficiary(order: PayoutOrder) -> dict[str, object]:
     return {"referenceForBeneficiary": text} if fits else {}
 
 
-def _never_sent(reason: str, masked: Mapping[str, object]) -> CallOutcome:
-    now = datetime.now(UTC)
-    return CallOutcome(
-        kind="refused", started_at=now, finished_at=now, error_code=reason, request_masked=masked
-    )
-
-
-def _settled(outcome: CallOutcome) -> CallOutcome:
-    """A key in use is no refusal: what the first request with it did is unknown."""
-    echo = outcome.echo_amount
-    seen = {
-        "id": outcome.provider_ref,
-        "status": outcome.provider_status,
-        "amount": echo.minor if echo else None,
-        "currency": echo.currency if echo else None,
-        "reference": outcome.echo_reference,
-        "error_code": outcome.error_code,
-    }
-    masked = {name: value for name, value in seen.items() if value is not None}
-    in_use = outcome.kind == "refused" and outcome.error_code == KEY_IN_USE
-    kind = "unknown" if in_use else outcome.kind
-    return replace(outcome, kind=kind, response_masked=masked)
-
-
 def _transfer(
     provider_ref: str, http: HttpClient, base_url: str, api_key: str, deadline_s: float
 ) -> dict[str, Any] | NotFound | NoAnswer:
@@ -306,12 +233,6 @@ def _echo(body: Mapping[str, Any]) -> callkit.Echo:
         ),
         reference=text_or_none(body.get("reference")),
     )
-
-
-def _refund_echo(body: Mapping[str, Any], payment: str) -> callkit.Echo:
-    """The answer must be about the payment we named, or it repeats nothing of ours."""
-    echo = _echo({**body, "id": body.get("pspReference")})
-    return echo if body.get("paymentPspReference") == payment else replace(echo, reference=None)
 
 
 def _state(body: Mapping[str, Any]) -> PayoutState | NoAnswer:

@@ -5,10 +5,10 @@ Never maps a code it does not list: such an item ends ignored and can be process
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from payops.psp.base import Lane
+from payops.psp.base import Lane, Stage
 
 # Whose reference names the object: the item's own, or that of the payment it changes.
 About = Literal["itself", "its_payment"]
@@ -19,6 +19,7 @@ class Meaning:
     """`kind` when success is true, `otherwise` when it is false; `reason` why a kind is ignored.
 
     `moves`: money has moved under the item's own reference. `gives_back`: it moved back to us.
+    `stage` and `refundable` of a dispute: how far it is, whether its payment may be refunded.
     """
 
     kind: str = "ignored"
@@ -28,6 +29,8 @@ class Meaning:
     lane: Lane = "standard"
     moves: bool = False
     gives_back: bool = False
+    stage: Stage | None = None
+    refundable: bool | None = None
 
 
 NOT_SUCCESSFUL = "not_successful"
@@ -38,11 +41,13 @@ CANCEL_OR_REFUND = "CANCEL_OR_REFUND"
 _REFUND = Meaning(kind="refund.accepted", otherwise="refund.failed_late", moves=True)
 _REFUND_BACK = Meaning(kind="refund.failed_late", lane="high", gives_back=True)
 _REFUND_RETURNED = Meaning(kind="refund.returned", lane="high", gives_back=True)
-_OPENED = Meaning(kind="dispute.opened", lane="high")
 _UPDATED = Meaning(kind="dispute.updated", lane="high")
-_WITHDRAWN = Meaning(kind="dispute.funds_withdrawn", lane="high", moves=True)
-_WON = Meaning(kind="dispute.won", lane="high")
-_LOST = Meaning(kind="dispute.lost", lane="high")
+_WITHDRAWN = Meaning(
+    kind="dispute.funds_withdrawn", lane="high", moves=True, stage="chargeback", refundable=False
+)
+_SECOND = Meaning(kind="dispute.updated", lane="high", stage="second_round", refundable=False)
+_WON = Meaning(kind="dispute.won", lane="high", stage="second_round")
+_LOST = Meaning(kind="dispute.lost", lane="high", stage="second_round", refundable=False)
 _CANCELED = Meaning(reason="authorization_canceled", about="its_payment")
 _VOIDED = Meaning(kind="payment.canceled", about="its_payment")
 _DEPRECATED = Meaning(reason="deprecated_payout_api", lane="bulk")
@@ -64,29 +69,37 @@ EVENT_CODES: Mapping[str, Meaning] = {
     "CAPTURE_FAILED": Meaning(kind="payment.failed", about="its_payment", lane="high"),
     "REFUND": _REFUND,
     "REFUND_WITH_DATA": _REFUND,
-    "POSTPONED_REFUND": _REFUND,
+    # Waits for the capture: nothing has moved yet.
+    "POSTPONED_REFUND": Meaning(kind="refund.accepted", otherwise="refund.failed_late"),
     "REFUND_FAILED": _REFUND_BACK,
     "REFUNDED_REVERSED": _REFUND_RETURNED,
     "VOID_PENDING_REFUND": Meaning(kind="refund.canceled"),
-    "REQUEST_FOR_INFORMATION": _OPENED,
-    "NOTIFICATION_OF_CHARGEBACK": _OPENED,
+    # A refund is one answer to an inquiry; to a chargeback it would pay twice.
+    "REQUEST_FOR_INFORMATION": Meaning(
+        kind="dispute.opened", lane="high", stage="inquiry", refundable=True
+    ),
+    "NOTIFICATION_OF_CHARGEBACK": Meaning(
+        kind="dispute.opened", lane="high", stage="chargeback", refundable=False
+    ),
     "INFORMATION_SUPPLIED": _UPDATED,
     "ISSUER_COMMENTS": _UPDATED,
     "ISSUER_RESPONSE_TIMEFRAME_EXPIRED": _UPDATED,
     "DISPUTE_DEFENSE_PERIOD_ENDED": _UPDATED,
     "CHARGEBACK": _WITHDRAWN,
-    "SECOND_CHARGEBACK": _WITHDRAWN,
-    "CHARGEBACK_REVERSED": Meaning(kind="dispute.funds_returned", lane="high", gives_back=True),
-    "PREARBITRATION_OPEN": _UPDATED,
+    "SECOND_CHARGEBACK": replace(_WITHDRAWN, stage="second_round"),
+    "CHARGEBACK_REVERSED": Meaning(
+        kind="dispute.funds_returned", lane="high", gives_back=True, stage="chargeback"
+    ),
+    "PREARBITRATION_OPEN": _SECOND,
     "PREARBITRATION_WON": _WON,
     "PREARBITRATION_LOST": _LOST,
-    "PREARBITRATION_ACCEPTED": _UPDATED,
-    "PREARBITRATION_DECLINED": _UPDATED,
-    "PREARBITRATION_ISSUER_WITHDRAWN": _UPDATED,
-    "SCHEME_ARBITRATION": _UPDATED,
+    "PREARBITRATION_ACCEPTED": _SECOND,
+    "PREARBITRATION_DECLINED": _SECOND,
+    "PREARBITRATION_ISSUER_WITHDRAWN": _SECOND,
+    "SCHEME_ARBITRATION": _SECOND,
     "SCHEME_ARBITRATION_WON": _WON,
     "SCHEME_ARBITRATION_LOST": _LOST,
-    "NOTIFICATION_OF_FRAUD": Meaning(reason="fraud_notification", lane="bulk"),
+    "NOTIFICATION_OF_FRAUD": Meaning(reason="fraud_notification", lane="bulk", about="its_payment"),
     "REPORT_AVAILABLE": Meaning(kind="report.available", lane="bulk"),
     "ACH_NOTIFICATION_OF_CHANGE": _DETAILS,
     "DIRECT_DEBIT_NOTICE_OF_CHANGE": _DETAILS,

@@ -41,6 +41,8 @@ ITEMS_MAX = 200
 UNREADABLE = "unreadable"
 REPORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}", re.ASCII)
 PLATFORM_FEE = "additionalData.metadata.platform_fee"
+# Kinds whose `reason` says why.
+EXPLAINED = ("payment.failed", "refund.failed_late", "refund.returned")
 WITHOUT_AMOUNT = ("ignored", "report.available")
 
 Item = Mapping[str, Any]
@@ -101,9 +103,11 @@ def normalize(
     meaning = _meaning(code, item)
     kind, reason = _kind(meaning, code, success, settings)
     amount = _amount(item) if _needs_amount(kind, item) else None
-    failed = kind in ("payment.failed", "refund.failed_late", "refund.returned")
     told = text_or_none(item.get("reason"))
     additional = child(item, "additionalData")
+    disputed = kind.startswith("dispute.")
+    explained = disputed or kind in EXPLAINED
+    code_told = additional.get("chargebackReasonCode") if disputed else None
     return NormalizedEvent(
         kind=kind,
         provider="adyen",
@@ -119,14 +123,19 @@ def normalize(
         platform_fee=_platform_fee(additional, amount),
         currency=amount.currency if amount else None,
         seller_ref=text_or_none(additional.get("metadata.seller"), LIMITS.id_chars_max),
-        failure_code=text_or_none(told, fields.FAILURE_CODE_CHARS_MAX) if failed else None,
-        failure_message=told if failed else None,
+        failure_code=text_or_none(code_told or told, fields.FAILURE_CODE_CHARS_MAX)
+        if explained
+        else None,
+        failure_message=told if explained else None,
         movement_ref=f"{psp_reference}:{code}" if meaning.moves and success else None,
         failure_movement_ref=f"{psp_reference}:{code}" if meaning.gives_back and success else None,
         original_provider_ref=fields.reference(item.get("originalReference")),
         trace_ref=_report_name(told) if kind == "report.available" else None,
         method=_method(kind, item),
         reason=reason,
+        due_at=fields.moment(additional.get("defensePeriodEndsAt")) if disputed else None,
+        refundable=meaning.refundable if disputed else None,
+        stage=meaning.stage if disputed else None,
     )
 
 

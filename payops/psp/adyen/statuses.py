@@ -6,7 +6,7 @@ that a status Adyen adds is noticed and not guessed. Serves WH-15, WH-29 and PX-
 
 from collections.abc import Mapping
 
-from payops.psp.base import PayoutStatus
+from payops.psp.calling import PayoutStatus
 
 # What an outgoing bank transfer of this status is here.
 BANK_STATUSES: Mapping[str, str] = {

@@ -39,7 +39,12 @@ WEBHOOK_IDS_MAX = 8
 # PayPal sends for three days; whether a late try carries a new time is not documented.
 TOLERANCE_S = 4 * 24 * 3600
 TOLERANCE_MAX_S = 30 * 24 * 3600
-HIGH_PREFIXES = ("PAYMENT.PAYOUTS", "CUSTOMER.DISPUTE.", "PAYMENT.CAPTURE.REVERSED")
+HIGH_PREFIXES = (
+    "PAYMENT.PAYOUTS",
+    "CUSTOMER.DISPUTE.",
+    "PAYMENT.CAPTURE.REVERSED",
+    "PAYMENT.REFUND.FAILED",
+)
 UNAVAILABLE = "evidence_missing"
 
 

@@ -1,4 +1,4 @@
-"""PayPal calls that move money, and the questions that settle an unknown.
+"""PayPal's payouts, the questions that settle an unknown one, and the listing of events.
 
 A payout is a batch of one item whose sender_batch_id is our idempotency key, so PayPal itself
 refuses the second one and links the first. Never trusts an answer that does not repeat amount,
@@ -13,28 +13,24 @@ from urllib.parse import urlencode
 
 from payops.core.http import HttpClient
 from payops.psp import callkit
-from payops.psp.base import (
-    KINDS,
-    NO_SETTINGS,
+from payops.psp.base import KINDS, NO_SETTINGS, NormalizedEvent
+from payops.psp.calling import (
     CallOutcome,
     EventPage,
     NoAnswer,
-    NormalizedEvent,
     NotFound,
     PayoutLookup,
     PayoutOrder,
-    RefundOrder,
     StateLookup,
 )
 from payops.psp.paypal import events, links, states
-from payops.psp.paypal.amounts import money_from_paypal, paypal_amount
-from payops.psp.paypal.client import Api, error_word, says_missing
+from payops.psp.paypal.amounts import paypal_amount
+from payops.psp.paypal.client import Api
 from payops.psp.paypal.submission import Submission
 from payops.psp.paypal.timestamps import rfc3339
-from payops.psp.strictjson import child, id_or_none, text_or_none
+from payops.psp.strictjson import child, id_or_none
 
 PAYOUT_KEY_WINDOW_S = 30 * 24 * 3600
-REFUND_KEY_WINDOW_S = 45 * 24 * 3600
 PAGE_ROWS = 100
 PAGES_MAX = 20
 CLOCK_SLACK = timedelta(minutes=5)
@@ -51,17 +47,18 @@ OBJECTS: tuple[tuple[str, str, Reader], ...] = (
     ("dispute.funds_withdrawn", "/v2/payments/refunds/", states.refund_reached),
     ("dispute.", "/v1/customer/disputes/", states.dispute_reached),
 )
-# No state of a refund tells that its money came back, none of a dispute that it did.
-NEVER_SHOWN = frozenset({"refund.returned", "dispute.funds_returned"})
+# No state of a refund tells that its money came back, none of a dispute that it did; a wish is
+# nobody's object yet.
+NEVER_SHOWN = frozenset({"refund.returned", "refund.requested", "dispute.funds_returned"})
 
 
 class PayPalCalls:
-    """See `payops.psp.base.PayoutCalls` and `RefundCalls`; base_url ends before `/v1`.
+    """See `payops.psp.calling.PayoutCalls`; base_url ends before `/v1`.
 
     `api_key` is "client id:client secret".
     """
 
-    key_window_s = callkit.safe_key_window_s(min(PAYOUT_KEY_WINDOW_S, REFUND_KEY_WINDOW_S))
+    key_window_s = callkit.safe_key_window_s(PAYOUT_KEY_WINDOW_S)
     askable = frozenset(
         kind
         for kind in KINDS
@@ -83,41 +80,6 @@ class PayPalCalls:
         amount = paypal_amount(order.amount, currency_field="currency")
         return Submission(api, order).made(amount)
 
-    def submit_refund(
-        self,
-        *,
-        order: RefundOrder,
-        http: HttpClient,
-        base_url: str,
-        api_key: str,
-        deadline_s: float,
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> CallOutcome:
-        """Raises MoneyError, before anything is sent, for a sum PayPal cannot express."""
-        fields = {
-            "amount": paypal_amount(order.amount, currency_field="currency_code"),
-            "custom_id": order.our_ref,
-        }
-        capture, now = callkit.path_id(order.payment_provider_ref), datetime.now(UTC)
-        if capture is None:
-            return CallOutcome(
-                kind="refused",
-                started_at=now,
-                finished_at=now,
-                error_code="reference_malformed",
-                request_masked=fields,
-            )
-        api = Api(http=http, base_url=base_url, api_key=api_key, deadline_s=deadline_s)
-        return api.send(
-            f"/v2/payments/captures/{capture}/refund",
-            fields=fields,
-            idempotency_key=order.idempotency_key,
-            request_masked=fields | {"capture": capture, "idempotency_key": order.idempotency_key},
-            expected=callkit.Expected(amount=order.amount, reference=order.our_ref),
-            read_echo=_refund_echo,
-            read_error=error_word,
-        )
-
     def fetch_payout(
         self,
         *,
@@ -130,7 +92,7 @@ class PayPalCalls:
     ) -> PayoutLookup:
         """One payout item, by its own id."""
         api = Api(http=http, base_url=base_url, api_key=api_key, deadline_s=deadline_s)
-        body = _found(api, "/v1/payments/payouts-item/", provider_ref)
+        body = api.found("/v1/payments/payouts-item/", provider_ref)
         return states.payout_state(body) if isinstance(body, dict) else body
 
     def find_payout(
@@ -169,7 +131,7 @@ class PayPalCalls:
             return NoAnswer(reason="more_than_one", provider_refs=tuple(found))
         if not found:
             return NotFound(searched=our_ref)
-        body = _found(api, "/v1/payments/payouts-item/", next(iter(found)))
+        body = api.found("/v1/payments/payouts-item/", next(iter(found)))
         # An item that told of itself is there; whatever else is answered settles nothing.
         if isinstance(body, NotFound):
             return NoAnswer(reason="item_told_of_but_missing", provider_refs=tuple(found))
@@ -190,7 +152,7 @@ class PayPalCalls:
         for prefix, path, read in OBJECTS:
             if said.kind.startswith(prefix):
                 api = Api(http=http, base_url=base_url, api_key=api_key, deadline_s=deadline_s)
-                body = _found(api, path, said.provider_ref)
+                body = api.found(path, said.provider_ref)
                 return read(body, said) if isinstance(body, dict) else body
         return NoAnswer(reason="not_offered")
 
@@ -210,27 +172,6 @@ class PayPalCalls:
         rows, following, reason = _page(api, created_after, cursor)
         bodies = tuple(callkit.json_bytes(row) for row in rows)
         return EventPage(bodies=bodies, cursor=following, error=reason or None)
-
-
-def _refund_echo(body: Mapping[str, Any]) -> callkit.Echo:
-    return callkit.Echo(
-        provider_ref=id_or_none(body.get("id")),
-        status=text_or_none(body.get("status")),
-        amount=callkit.money_or_none(lambda: money_from_paypal(body.get("amount"))),
-        reference=text_or_none(body.get("custom_id")),
-    )
-
-
-def _found(api: Api, path: str, provider_ref: str) -> dict[str, Any] | NotFound | NoAnswer:
-    safe_ref = callkit.path_id(provider_ref)
-    if safe_ref is None:
-        return NoAnswer(reason="reference_malformed")
-    status, body, reason = api.ask(path + safe_ref)
-    if reason:
-        return NoAnswer(reason=reason)
-    if status == 404:
-        return NotFound(searched=safe_ref) if says_missing(body) else NoAnswer(reason="status_404")
-    return body
 
 
 def _page(

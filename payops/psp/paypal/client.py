@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from payops.core.http import HttpClient
 from payops.psp import callkit
-from payops.psp.base import CallOutcome
+from payops.psp.calling import CallOutcome, NoAnswer, NotFound
 from payops.psp.paypal.oauth import TOKENS, TokenAway
 from payops.psp.strictjson import text_or_none
 
@@ -52,6 +52,19 @@ class Api:
         if reason.startswith("status_"):
             reason = error_word(body) or reason
         return status, body, reason
+
+    def found(self, path: str, provider_ref: str) -> dict[str, Any] | NotFound | NoAnswer:
+        """One object by its id."""
+        safe_ref = callkit.path_id(provider_ref)
+        if safe_ref is None:
+            return NoAnswer(reason="reference_malformed")
+        status, body, reason = self.ask(path + safe_ref)
+        if reason:
+            return NoAnswer(reason=reason)
+        if status == 404:
+            missing = says_missing(body)
+            return NotFound(searched=safe_ref) if missing else NoAnswer(reason="status_404")
+        return body
 
     def send(
         self,

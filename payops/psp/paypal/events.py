@@ -13,7 +13,7 @@ from typing import Any
 from payops.core.money import Money, MoneyError
 from payops.psp.base import LIMITS, EventRefused, NormalizedEvent
 from payops.psp.methods import method_or_none
-from payops.psp.paypal import links
+from payops.psp.paypal import disputes, links
 from payops.psp.paypal.amounts import money_from_paypal
 from payops.psp.paypal.timestamps import utc_from_rfc3339
 from payops.psp.strictjson import child, id_or_none, text_or_none
@@ -53,16 +53,10 @@ REFUND_KINDS = {
     "CANCELLED": "refund.canceled",
     "CANCELED": "refund.canceled",
 }
-DISPUTE_KINDS = {"CREATED": "dispute.opened", "UPDATED": "dispute.updated"}
-DISPUTE_OUTCOMES = {
-    "RESOLVED_SELLER_FAVOUR": "dispute.won",
-    "RESOLVED_SELLER_FAVOR": "dispute.won",
-    "RESOLVED_BUYER_FAVOUR": "dispute.lost",
-    "RESOLVED_BUYER_FAVOR": "dispute.lost",
-    "ACCEPTED": "dispute.lost",
-}
 WALLET = "paypal"
-AMOUNT_OPTIONAL = ("dispute.", "refund.observed")
+# A capture that was refunded shows its own sum, not the refund's.
+AMOUNT_UNKNOWN = ("ignored", "refund.observed")
+AMOUNT_OPTIONAL = ("dispute.",)
 
 
 def envelope(event: Event) -> tuple[str, str, dict[str, Any]]:
@@ -108,12 +102,14 @@ def status_of(subject: Subject) -> str:
 
 
 def failure(subject: Subject) -> tuple[str | None, str | None]:
-    """(code, message); payout items name an error, captures give a reason in their details."""
+    """(code, message): a payout item names an error, a capture a reason, a dispute its own."""
     stated = subject.get("errors")
     if isinstance(stated, list):
         stated = stated[0] if stated else None
     error = stated if isinstance(stated, dict) else {}
     code = error.get("name") or child(subject, "status_details").get("reason")
+    if code is None and "dispute_id" in subject:
+        code = subject.get("reason")
     return text_or_none(code), text_or_none(error.get("message"))
 
 
@@ -131,6 +127,14 @@ def stated_amount(event_type: str, subject: Subject) -> Money:
     return money_from_paypal(amount_member(event_type, subject))
 
 
+def our_ref_of(subject: Subject) -> str | None:
+    """Our reference on a refund: sent as custom_id and as invoice_id."""
+    for stated in (subject.get("custom_id"), subject.get("invoice_id")):
+        if isinstance(stated, str) and OUR_REF.fullmatch(stated):
+            return stated
+    return None
+
+
 def unclaimed_code(code: str | None) -> bool:
     """Whether an error says that the recipient could never take the money."""
     return bool(code and code.startswith("RECEIVER_UN"))
@@ -145,7 +149,8 @@ def normalize(event: Event) -> NormalizedEvent:
     amount = _amount(kind, event_type, subject)
     our_ref, merchant_ref, seller_ref, stated_fee = _references(event_type, subject)
     code, message = failure(subject)
-    moved = _movement_ref(event_type, subject)
+    moved = None if kind == "refund.observed" else _movement_ref(event_type, subject)
+    disputed = event_type.startswith(DISPUTE)
     return NormalizedEvent(
         kind=kind,
         provider="paypal",
@@ -166,10 +171,13 @@ def normalize(event: Event) -> NormalizedEvent:
         failure_message=message,
         movement_ref=moved,
         failure_movement_ref=_money_back_ref(kind, event_type, moved or ref),
-        original_provider_ref=_original(event_type, subject),
+        original_provider_ref=ref if kind == "refund.observed" else _original(event_type, subject),
         trace_ref=text_or_none(subject.get("activity_id"), LIMITS.id_chars_max),
         method=_method(kind, subject),
         reason=reason,
+        due_at=disputes.due_at(subject) if disputed else None,
+        refundable=kind in disputes.FREED if disputed else None,
+        stage=disputes.stage(subject) if disputed else None,
     )
 
 
@@ -229,11 +237,7 @@ def _classify_refund(event: Event, word: str, subject: Subject) -> Classified:
 
 
 def _classify_dispute(event: Event, word: str, subject: Subject) -> Classified:
-    if word == "RESOLVED":
-        outcome = child(subject, "dispute_outcome").get("outcome_code")
-        return DISPUTE_OUTCOMES.get(str(outcome), "dispute.closed"), ""
-    kind = DISPUTE_KINDS.get(word)
-    return (kind, "") if kind else ("ignored", "no_meaning_here")
+    return disputes.classify(word, subject)
 
 
 _FAMILIES: tuple[tuple[str, Callable[[Event, str, Subject], Classified]], ...] = (
@@ -253,7 +257,7 @@ def _refund_kind(status: str) -> str:
 
 
 def _amount(kind: str, event_type: str, subject: Subject) -> Money | None:
-    if kind == "ignored":
+    if kind in AMOUNT_UNKNOWN:
         return None
     if kind.startswith(AMOUNT_OPTIONAL) and amount_member(event_type, subject) is None:
         return None
@@ -273,6 +277,8 @@ def _references(
     stated = tags.get("ref") if tags else custom
     ours = stated if stated and OUR_REF.fullmatch(stated) else None
     theirs = text_or_none(subject.get("invoice_id"), LIMITS.id_chars_max)
+    if theirs and OUR_REF.fullmatch(theirs):
+        ours, theirs = ours or theirs, None
     seller = tags.get("seller") or _payee(subject)
     return ours, theirs or (None if ours else stated), seller, tags.get("fee")
 
@@ -360,10 +366,7 @@ def _money_back_ref(kind: str, event_type: str, moved: str) -> str | None:
 
 def _original(event_type: str, subject: Subject) -> str | None:
     if event_type.startswith(DISPUTE):
-        rows = subject.get("disputed_transactions")
-        if isinstance(rows, list) and len(rows) == 1 and isinstance(rows[0], dict):
-            return id_or_none(rows[0].get("seller_transaction_id"))
-        return None
+        return disputes.payment_of(subject)
     if event_type.startswith(REFUND) or event_type in (f"{CAPTURE}REFUNDED", f"{CAPTURE}REVERSED"):
         return links.capture_above(subject)
     return None

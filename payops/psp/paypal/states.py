@@ -9,15 +9,9 @@ from typing import Any
 
 from payops.core.money import Money
 from payops.psp import callkit
-from payops.psp.base import (
-    NoAnswer,
-    NormalizedEvent,
-    ObjectState,
-    PayoutState,
-    PayoutStatus,
-    StateLookup,
-)
-from payops.psp.paypal import events
+from payops.psp.base import NormalizedEvent
+from payops.psp.calling import NoAnswer, ObjectState, PayoutState, PayoutStatus, StateLookup
+from payops.psp.paypal import disputes, events
 from payops.psp.paypal.amounts import money_from_paypal
 from payops.psp.paypal.timestamps import utc_from_rfc3339
 from payops.psp.strictjson import child, id_or_none, text_or_none
@@ -131,6 +125,8 @@ def refund_reached(body: Mapping[str, Any], said: NormalizedEvent) -> StateLooku
     if said.kind == "dispute.funds_withdrawn":
         # A reversal is kept like a refund; that it exists is what was said.
         return _reached(body, dict.fromkeys(REFUND_REACHED, frozenset({said.kind})))
+    if said.kind == "refund.succeeded" and body.get("status") == "FAILED":
+        return NoAnswer(reason="failed_hides_succeeded")
     return _reached(body, REFUND_REACHED)
 
 
@@ -142,13 +138,13 @@ def dispute_reached(body: Mapping[str, Any], said: NormalizedEvent) -> StateLook
     if body.get("update_time") not in (None, body.get("create_time")):
         reached.add("dispute.updated")
     if status == "RESOLVED":
-        outcome = child(body, "dispute_outcome").get("outcome_code")
-        reached.add(events.DISPUTE_OUTCOMES.get(str(outcome), "dispute.closed"))
+        reached.add(disputes.end_of(body))
     return ObjectState(
         provider_ref=ref,
         raw_status=status,
         reached=frozenset(reached),
         amount=callkit.money_or_none(lambda: money_from_paypal(body.get("dispute_amount"))),
+        failure_code=events.failure(body)[0],
     )
 
 
@@ -162,15 +158,10 @@ def _reached(body: Mapping[str, Any], table: Mapping[str, frozenset[str]]) -> St
         raw_status=status,
         reached=reached,
         amount=_amount(body),
-        our_ref=_our_ref(body),
+        our_ref=events.our_ref_of(body),
         failure_code=events.failure(body)[0],
     )
 
 
 def _amount(body: Mapping[str, Any]) -> Money | None:
     return callkit.money_or_none(lambda: money_from_paypal(body.get("amount")))
-
-
-def _our_ref(body: Mapping[str, Any]) -> str | None:
-    stated = id_or_none(body.get("custom_id"))
-    return stated if stated and events.OUR_REF.fullmatch(stated) else None

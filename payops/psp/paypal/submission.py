@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from payops.psp import callkit
-from payops.psp.base import CallOutcome, PayoutOrder
+from payops.psp.calling import CallOutcome, PayoutOrder
 from payops.psp.paypal import links, states
 from payops.psp.paypal.client import Api, error_details, error_word
 from payops.psp.strictjson import child, text_or_none

@@ -26,6 +26,7 @@ from payops.psp.base import (
     WebhookItem,
 )
 from payops.psp.methods import method_or_none
+from payops.psp.standard import disputes
 from payops.psp.strictjson import child, id_or_none, text_or_none
 
 KEY_MARK = "whsec_"
@@ -42,7 +43,22 @@ KINDS: Mapping[str, tuple[str, str | None]] = {
     "payout.canceled": ("payout.canceled", "canceled"),
     "payment.captured": ("payment.captured", None),
     "payment.failed": ("payment.failed", None),
+    "refund.created": ("refund.accepted", None),
+    "refund.succeeded": ("refund.succeeded", "succeeded"),
+    "refund.failed": ("refund.failed_late", "failed"),
+    "refund.reversed": ("refund.returned", "reversed"),
+    "refund.canceled": ("refund.canceled", "canceled"),
+    "dispute.opened": ("dispute.opened", None),
+    "dispute.updated": ("dispute.updated", None),
+    "dispute.funds_withdrawn": ("dispute.funds_withdrawn", None),
+    "dispute.funds_returned": ("dispute.funds_returned", None),
+    "dispute.won": ("dispute.won", "won"),
+    "dispute.lost": ("dispute.lost", "lost"),
+    "dispute.closed": ("dispute.closed", "closed"),
 }
+# A refund can be born in its end.
+BORN = {"succeeded": "refund.succeeded", "failed": "refund.failed"}
+HIGH = ("payout.", "dispute.", "refund.failed", "refund.reversed", "settlementFailed")
 
 
 class StandardAdapter:
@@ -236,7 +252,10 @@ def _normalize(event: Mapping[str, Any]) -> NormalizedEvent:
     status = text_or_none(subject.get("status")) or ""
     if needed and status and status != needed:
         raise EventRefused("status_contradicts_type", "data.status")
+    if event_type == "refund.created":
+        kind = BORN.get(status, kind)
     object_id = id_or_none(subject.get("id")) or ""
+    dispute = disputes.facts_of(kind, object_id, subject)
     amount = None
     if kind != "ignored":
         if not object_id:
@@ -259,14 +278,18 @@ def _normalize(event: Mapping[str, Any]) -> NormalizedEvent:
         platform_fee=_part(subject, "platform_fee", amount),
         currency=amount.currency if amount else None,
         seller_ref=text_or_none(subject.get("seller"), LIMITS.id_chars_max),
-        failure_code=text_or_none(subject.get("failure_code")),
+        failure_code=dispute.reason or text_or_none(subject.get("failure_code")),
         failure_message=text_or_none(subject.get("failure_message")),
         # The provider numbers no movements: an object moves money once each way.
-        movement_ref=object_id or None,
-        failure_movement_ref=_money_back_ref(kind, object_id),
+        movement_ref=dispute.movement_ref if dispute.is_one else object_id or None,
+        failure_movement_ref=dispute.back_ref or _money_back_ref(kind, object_id),
+        original_provider_ref=_payment_of(kind, subject),
         trace_ref=text_or_none(subject.get("trace_id"), LIMITS.id_chars_max),
         method=_method(kind, subject),
         reason="" if kind != "ignored" else "no_meaning_here",
+        due_at=dispute.due_at,
+        refundable=dispute.refundable,
+        stage=dispute.stage,
     )
 
 
@@ -277,7 +300,17 @@ def _method(kind: str, subject: Mapping[str, Any]) -> str | None:
 
 
 def _money_back_ref(kind: str, object_id: str) -> str | None:
-    return f"{object_id}:back" if kind == "payout.returned" else None
+    return f"{object_id}:back" if kind in ("payout.returned", "refund.returned") else None
+
+
+def _payment_of(kind: str, subject: Mapping[str, Any]) -> str | None:
+    """The payment that a refund or a dispute is about; nobody can act on one without it."""
+    if not kind.startswith(("refund.", "dispute.")):
+        return None
+    payment = id_or_none(subject.get("payment"))
+    if payment is None:
+        raise EventRefused("payment_missing", "data.payment")
+    return payment
 
 
 def _part(subject: Mapping[str, Any], name: str, amount: Money | None) -> Money | None:
@@ -300,6 +333,6 @@ def _references(subject: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _lane(event_type: str) -> Lane:
-    if event_type.startswith("payout.") or event_type == "settlementFailed":
+    if event_type.startswith(HIGH):
         return "high"
     return "standard" if event_type.startswith(("payment.", "refund.")) else "bulk"

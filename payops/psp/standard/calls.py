@@ -11,22 +11,23 @@ from urllib.parse import urlencode
 
 from payops.core.http import HttpClient
 from payops.psp import callkit
-from payops.psp.base import (
-    KINDS,
-    NO_SETTINGS,
+from payops.psp.base import KINDS, NO_SETTINGS, NormalizedEvent
+from payops.psp.calling import (
     CallOutcome,
     EventPage,
     NoAnswer,
-    NormalizedEvent,
     NotFound,
     ObjectState,
     PayoutLookup,
     PayoutOrder,
     PayoutState,
     PayoutStatus,
+    RefundLookup,
+    RefundState,
     StateLookup,
 )
 from payops.psp.signing import utc_from_unix
+from payops.psp.standard import client, refunds
 from payops.psp.standard.adapter import money_from_standard
 from payops.psp.strictjson import id_or_none, text_or_none
 
@@ -50,15 +51,21 @@ REACHED: Mapping[PayoutStatus, frozenset[str]] = {
     ),
     "canceled": frozenset({"payout.initiated", "payout.canceled"}),
 }
+# A wish is nobody's object yet, and a refund that was merely observed is not named.
+NEVER_SHOWN = frozenset({"refund.requested", "refund.observed"})
 HIDDEN_BY_FAILURE = ("payout.in_transit", "payout.paid")
 
 
 class StandardCalls:
-    """See `payops.psp.base.PayoutCalls`. The key window is not published, so six hours."""
+    """See `payops.psp.calling.PayoutCalls`. The key window is not published, so six hours."""
 
     key_window_s = callkit.safe_key_window_s(None)
-    # Payouts only: the provider shows no payment by its reference.
-    askable = frozenset(kind for kind in KINDS if kind.startswith("payout."))
+    # Payouts and refunds: the provider shows no payment and no dispute by its reference.
+    askable = frozenset(
+        kind
+        for kind in KINDS
+        if kind.startswith(("payout.", "refund.")) and kind not in NEVER_SHOWN
+    )
 
     def submit_payout(
         self,
@@ -85,11 +92,7 @@ class StandardCalls:
         return callkit.send(
             http=http,
             url=f"{base_url.rstrip('/')}/payouts",
-            headers={
-                "Authorization": f"Bearer {api_key}",
-                "Content-Type": "application/json",
-                "Idempotency-Key": order.idempotency_key,
-            },
+            headers=client.headers(api_key, order.idempotency_key),
             body=callkit.json_bytes(fields),
             deadline_s=deadline_s,
             request_masked=masked,
@@ -107,21 +110,8 @@ class StandardCalls:
         deadline_s: float,
         settings: Mapping[str, str] = NO_SETTINGS,
     ) -> PayoutLookup:
-        safe_ref = callkit.path_id(provider_ref)
-        if safe_ref is None:
-            return NoAnswer(reason="reference_malformed")
-        status, body, reason = callkit.ask(
-            http=http,
-            url=f"{base_url.rstrip('/')}/payouts/{safe_ref}",
-            headers={"Authorization": f"Bearer {api_key}"},
-            deadline_s=deadline_s,
-        )
-        if reason:
-            return NoAnswer(reason=reason)
-        if status == 404:
-            missing = callkit.error_code(body) == "resource_missing"
-            return NotFound(searched=safe_ref) if missing else NoAnswer(reason="status_404")
-        return _state(body)
+        found = client.fetched("payouts", provider_ref, http, base_url, api_key, deadline_s)
+        return found if isinstance(found, NotFound | NoAnswer) else _state(found)
 
     def fetch_state(
         self,
@@ -135,6 +125,17 @@ class StandardCalls:
     ) -> StateLookup:
         if said.kind not in self.askable:
             return NoAnswer(reason="not_offered")
+        if said.kind.startswith("refund."):
+            return _refund_state(
+                said,
+                refunds.StandardRefunds().fetch_refund(
+                    provider_ref=said.provider_ref,
+                    http=http,
+                    base_url=base_url,
+                    api_key=api_key,
+                    deadline_s=deadline_s,
+                ),
+            )
         state = self.fetch_payout(
             provider_ref=said.provider_ref,
             http=http,
@@ -169,7 +170,7 @@ class StandardCalls:
         settings: Mapping[str, str] = NO_SETTINGS,
     ) -> PayoutLookup:
         """The provider filters by reference; what comes back is filtered again."""
-        rows, more, reason = _list(
+        rows, more, reason = client.page(
             f"{base_url.rstrip('/')}/payouts?{urlencode({'reference': our_ref})}",
             http,
             api_key,
@@ -196,7 +197,7 @@ class StandardCalls:
     ) -> EventPage:
         """One page after the event `cursor`, oldest first; older than `created_after` left out."""
         query = f"?{urlencode({'after': cursor})}" if cursor else ""
-        rows, more, reason = _list(
+        rows, more, reason = client.page(
             f"{base_url.rstrip('/')}/events{query}", http, api_key, deadline_s
         )
         if reason:
@@ -211,22 +212,19 @@ class StandardCalls:
         return EventPage(bodies=bodies, cursor=following)
 
 
-def _list(
-    url: str, http: HttpClient, api_key: str, deadline_s: float
-) -> tuple[list[dict[str, Any]], bool, str]:
-    """(rows, whether there are more, why not); an unreadable list is never an empty one."""
-    status, body, reason = callkit.ask(
-        http=http,
-        url=url,
-        headers={"Authorization": f"Bearer {api_key}"},
-        deadline_s=deadline_s,
+def _refund_state(said: NormalizedEvent, found: RefundLookup) -> StateLookup:
+    if not isinstance(found, RefundState):
+        return found
+    if found.raw_status == "failed" and said.kind == "refund.succeeded":
+        return NoAnswer(reason="failed_hides_succeeded")
+    return ObjectState(
+        provider_ref=found.provider_ref,
+        raw_status=found.raw_status,
+        reached=found.reached,
+        amount=found.amount,
+        our_ref=found.our_ref,
+        failure_code=found.failure_code,
     )
-    if reason or status != 200:
-        return [], False, reason or f"status_{status}"
-    rows = body.get("data")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        return [], False, "answer_unreadable"
-    return rows, body.get("has_more") is True, ""
 
 
 def _echo(body: Mapping[str, Any]) -> callkit.Echo:

@@ -149,7 +149,7 @@ def _item(event: dict[str, Any]) -> WebhookItem:
             }
         ),
         event_type=event_type,
-        object_id=object_id,
+        object_id=events.warned_charge(subject) or object_id,
         amount_minor=amount.minor if amount else None,
         currency=amount.currency if amount else None,
         occurred_at=signing.utc_from_unix(event.get("created")),

@@ -1,4 +1,4 @@
-"""Stripe calls that move money, and the questions that settle an unknown.
+"""Stripe's payouts, the questions that settle an unknown one, and the listing of events.
 
 Always sends our own idempotency key and a pinned API version. Never trusts an answer that does not
 repeat amount, currency and our reference. Stripe has no search by metadata for payouts, so
@@ -12,30 +12,25 @@ from urllib.parse import urlencode
 
 from payops.core.http import HttpClient
 from payops.psp import callkit
-from payops.psp.base import (
-    KINDS,
-    NO_SETTINGS,
+from payops.psp.base import KINDS, NO_SETTINGS, NormalizedEvent
+from payops.psp.calling import (
     CallOutcome,
     EventPage,
     NoAnswer,
-    NormalizedEvent,
     NotFound,
     ObjectState,
     PayoutLookup,
     PayoutOrder,
     PayoutState,
     PayoutStatus,
-    RefundOrder,
     StateLookup,
 )
 from payops.psp.signing import utc_from_unix
 from payops.psp.strictjson import child, id_or_none, text_or_none
-from payops.psp.stripe import proofs
+from payops.psp.stripe import client, proofs
 from payops.psp.stripe.amounts import money_from_stripe, stripe_amount
 
-API_VERSION = "2024-06-20"
 PROVIDER_KEY_WINDOW_S = 24 * 3600
-PAGE_ROWS = 100
 PAGES_MAX = 20
 CLOCK_SLACK_S = 300
 STATUSES: Mapping[str, PayoutStatus] = {
@@ -48,7 +43,7 @@ STATUSES: Mapping[str, PayoutStatus] = {
 
 
 class StripeCalls:
-    """See `payops.psp.base.PayoutCalls` and `RefundCalls`; base_url ends before `/v1`."""
+    """See `payops.psp.calling.PayoutCalls`; base_url ends before `/v1`."""
 
     key_window_s = callkit.safe_key_window_s(PROVIDER_KEY_WINDOW_S)
     askable = frozenset(kind for kind in KINDS if proofs.collection_of(kind))
@@ -76,38 +71,10 @@ class StripeCalls:
         return callkit.send(
             http=http,
             url=f"{base_url.rstrip('/')}/v1/payouts",
-            headers=_headers(api_key, order.idempotency_key),
+            headers=client.headers(api_key, order.idempotency_key),
             body=urlencode(fields).encode("ascii"),
             deadline_s=deadline_s,
             request_masked=masked | {"idempotency_key": order.idempotency_key},
-            expected=callkit.Expected(amount=order.amount, reference=order.our_ref),
-            read_echo=_echo,
-        )
-
-    def submit_refund(
-        self,
-        *,
-        order: RefundOrder,
-        http: HttpClient,
-        base_url: str,
-        api_key: str,
-        deadline_s: float,
-        settings: Mapping[str, str] = NO_SETTINGS,
-    ) -> CallOutcome:
-        """Raises MoneyError, before anything is sent, for a sum Stripe cannot express."""
-        fields = {
-            "charge": order.payment_provider_ref,
-            "amount": str(stripe_amount(order.amount)),
-            "metadata[payops_reference]": order.our_ref,
-            "metadata[merchant_reference]": order.merchant_ref,
-        }
-        return callkit.send(
-            http=http,
-            url=f"{base_url.rstrip('/')}/v1/refunds",
-            headers=_headers(api_key, order.idempotency_key),
-            body=urlencode(fields).encode("ascii"),
-            deadline_s=deadline_s,
-            request_masked=fields | {"idempotency_key": order.idempotency_key},
             expected=callkit.Expected(amount=order.amount, reference=order.our_ref),
             read_echo=_echo,
         )
@@ -122,7 +89,7 @@ class StripeCalls:
         deadline_s: float,
         settings: Mapping[str, str] = NO_SETTINGS,
     ) -> PayoutLookup:
-        found = _object("payouts", provider_ref, http, base_url, api_key, deadline_s)
+        found = client.fetched("payouts", provider_ref, http, base_url, api_key, deadline_s)
         return found if isinstance(found, NotFound | NoAnswer) else _state(found)
 
     def fetch_state(
@@ -138,7 +105,7 @@ class StripeCalls:
         collection = proofs.collection_of(said.kind)
         if collection is None or said.kind not in self.askable:
             return NoAnswer(reason="not_offered")
-        found = _object(collection, said.provider_ref, http, base_url, api_key, deadline_s)
+        found = client.fetched(collection, said.provider_ref, http, base_url, api_key, deadline_s)
         if isinstance(found, NotFound | NoAnswer):
             return found
         if found.get("id") != said.provider_ref:
@@ -152,7 +119,7 @@ class StripeCalls:
             reached=reached,
             amount=proofs.amount(collection, found, said.kind),
             our_ref=text_or_none(child(found, "metadata").get("payops_reference")),
-            failure_code=text_or_none(found.get("failure_code") or found.get("failure_reason")),
+            failure_code=proofs.failure_code(collection, found),
         )
 
     def find_payout(
@@ -171,7 +138,7 @@ class StripeCalls:
         found: list[PayoutState] = []
         cursor = None
         for _ in range(PAGES_MAX):
-            rows, cursor, reason = _page(
+            rows, cursor, reason = client.page(
                 "payouts", {"created[gte]": since}, cursor, http, base_url, api_key, deadline_s
             )
             if reason:
@@ -208,76 +175,11 @@ class StripeCalls:
         Not only the undelivered ones: after a restore we may miss what Stripe saw delivered.
         """
         query = {"created[gte]": int(created_after.timestamp())}
-        rows, following, reason = _page(
+        rows, following, reason = client.page(
             "events", query, cursor, http, base_url, api_key, deadline_s
         )
         bodies = tuple(callkit.json_bytes(row) for row in rows)
         return EventPage(bodies=bodies, cursor=following, error=reason or None)
-
-
-def _headers(api_key: str, idempotency_key: str | None = None) -> dict[str, str]:
-    headers = {"Authorization": f"Bearer {api_key}", "Stripe-Version": API_VERSION}
-    if idempotency_key is None:
-        return headers
-    return headers | {
-        "Content-Type": "application/x-www-form-urlencoded",
-        "Idempotency-Key": idempotency_key,
-    }
-
-
-def _object(
-    collection: str,
-    provider_ref: str,
-    http: HttpClient,
-    base_url: str,
-    api_key: str,
-    deadline_s: float,
-) -> dict[str, Any] | NotFound | NoAnswer:
-    safe_ref = callkit.path_id(provider_ref)
-    if safe_ref is None:
-        return NoAnswer(reason="reference_malformed")
-    status, body, reason = callkit.ask(
-        http=http,
-        url=f"{base_url.rstrip('/')}/v1/{collection}/{safe_ref}",
-        headers=_headers(api_key),
-        deadline_s=deadline_s,
-    )
-    if reason:
-        return NoAnswer(reason=reason)
-    if status == 404:
-        missing = callkit.error_code(body) == "resource_missing"
-        return NotFound(searched=safe_ref) if missing else NoAnswer(reason="status_404")
-    return body
-
-
-def _page(
-    collection: str,
-    query: Mapping[str, object],
-    cursor: str | None,
-    http: HttpClient,
-    base_url: str,
-    api_key: str,
-    deadline_s: float,
-) -> tuple[list[dict[str, Any]], str | None, str]:
-    """(rows, next cursor, why not); an unreadable page is a reason, never an empty list."""
-    asked = {**query, "limit": PAGE_ROWS} | ({"starting_after": cursor} if cursor else {})
-    status, body, reason = callkit.ask(
-        http=http,
-        url=f"{base_url.rstrip('/')}/v1/{collection}?{urlencode(asked)}",
-        headers=_headers(api_key),
-        deadline_s=deadline_s,
-    )
-    if reason or status != 200:
-        return [], None, reason or f"status_{status}"
-    rows = body.get("data")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        return [], None, "answer_unreadable"
-    if body.get("has_more") is not True:
-        return rows, None, ""
-    following = id_or_none(rows[-1].get("id")) if rows else None
-    if following is None or following == cursor:
-        return [], None, "answer_unreadable"
-    return rows, following, ""
 
 
 def _echo(body: Mapping[str, Any]) -> callkit.Echo:

@@ -13,6 +13,7 @@ from payops.psp import signing, strictjson
 from payops.psp.base import LIMITS, EventRefused, NormalizedEvent
 from payops.psp.methods import method_or_none
 from payops.psp.strictjson import child, id_or_none, int_or_none, text_or_none
+from payops.psp.stripe import disputes
 from payops.psp.stripe.amounts import money_from_stripe
 
 OUR_REF = re.compile(r"[a-z]{2}_[0-9a-f]{32}", re.ASCII)
@@ -40,13 +41,7 @@ REFUND_KINDS = {
     "failed": "refund.failed_late",
     "canceled": "refund.canceled",
 }
-DISPUTE_KINDS = {
-    "charge.dispute.created": "dispute.opened",
-    "charge.dispute.updated": "dispute.updated",
-    "charge.dispute.funds_withdrawn": "dispute.funds_withdrawn",
-    "charge.dispute.funds_reinstated": "dispute.funds_returned",
-}
-DISPUTE_CLOSED_KINDS = {"won": "dispute.won", "lost": "dispute.lost"}
+REFUNDED = "charge.refunded"
 INVOICE_KINDS = {"invoice.paid": "invoice.paid", "invoice.payment_failed": "invoice.failed"}
 AMOUNT_FIELDS = {"invoice.paid": "amount_paid", "invoice.payment_failed": "amount_due"}
 TOLD_ELSEWHERE = {
@@ -98,19 +93,39 @@ def normalize(event: Event) -> NormalizedEvent:
         merchant_ref=merchant_ref,
         our_ref=our_ref,
         amount=amount,
-        fee=None if kind == "ignored" else _fee(subject),
+        fee=None if kind == "ignored" else _fee(kind, subject),
         platform_fee=_platform_fee(subject, metadata, amount),
         currency=amount.currency if amount else None,
         seller_ref=text_or_none(metadata.get("seller"), LIMITS.id_chars_max),
-        failure_code=text_or_none(subject.get("failure_code") or subject.get("failure_reason")),
+        failure_code=failure_code(event_type, subject),
         failure_message=text_or_none(subject.get("failure_message")),
-        movement_ref=_reference(subject.get("balance_transaction")),
+        movement_ref=_movement_ref(kind, event_type, subject),
         failure_movement_ref=_money_back_ref(kind, subject),
         original_provider_ref=_original(event_type, subject),
         trace_ref=text_or_none(child(subject, "trace_id").get("value"), LIMITS.id_chars_max),
         method=_method(kind, subject),
         reason=reason,
+        due_at=disputes.due_at(event_type, subject),
+        refundable=disputes.refundable(event_type, subject),
+        stage=disputes.stage(event_type, subject),
     )
+
+
+def failure_code(event_type: str, subject: Subject) -> str | None:
+    """Why it failed; for a dispute why the cardholder disputes."""
+    if disputes.is_about(event_type):
+        return text_or_none(subject.get("reason"))
+    if subject.get("failure_code") == "card_declined":
+        # Why the bank declined stands in the charge's outcome alone.
+        return text_or_none(child(subject, "outcome").get("reason")) or "card_declined"
+    return text_or_none(subject.get("failure_code") or subject.get("failure_reason"))
+
+
+def warned_charge(subject: Subject) -> str | None:
+    """The charge that an early fraud warning is about; the warning's own id says nothing here."""
+    if subject.get("object") != "radar.early_fraud_warning":
+        return None
+    return reference_of(subject.get("charge"))
 
 
 def _classify(event: Event, event_type: str, subject: Subject) -> Classified:
@@ -158,10 +173,7 @@ def _is_beneficiary_payout(event: Event, subject: Subject) -> bool:
 
 
 def _classify_dispute(event: Event, event_type: str, subject: Subject) -> Classified:
-    if event_type == "charge.dispute.closed":
-        return DISPUTE_CLOSED_KINDS.get(str(subject.get("status")), "dispute.closed"), ""
-    kind = DISPUTE_KINDS.get(event_type)
-    return (kind, "") if kind else ("ignored", "no_meaning_here")
+    return disputes.classify(event_type, subject)
 
 
 def _classify_refund(event: Event, event_type: str, subject: Subject) -> Classified:
@@ -177,7 +189,7 @@ def _classify_refund(event: Event, event_type: str, subject: Subject) -> Classif
 
 
 def _classify_charge(event: Event, event_type: str, subject: Subject) -> Classified:
-    if event_type == "charge.refunded":
+    if event_type == REFUNDED:
         return "refund.observed", ""
     if event_type == "charge.failed":
         return "payment.failed", ""
@@ -204,7 +216,7 @@ def _classify_report(event: Event, event_type: str, subject: Subject) -> Classif
 
 _FAMILIES: tuple[tuple[str, Callable[[Event, str, Subject], Classified]], ...] = (
     ("payout.", _classify_payout),
-    ("charge.dispute.", _classify_dispute),
+    (disputes.PREFIX, _classify_dispute),
     ("charge.refund.updated", _classify_refund),
     ("charge.", _classify_charge),
     ("refund.", _classify_refund),
@@ -227,7 +239,7 @@ def _amount(kind: str, event: Event, event_type: str, subject: Subject) -> Money
 
 
 def _stated_amount(event: Event, event_type: str, subject: Subject) -> object:
-    if event_type == "charge.refunded":
+    if event_type == REFUNDED:
         # The charge shows the running total; the step is the difference to the value before.
         before = int_or_none(_previous(event).get("amount_refunded")) or 0
         total = int_or_none(subject.get("amount_refunded"))
@@ -236,7 +248,7 @@ def _stated_amount(event: Event, event_type: str, subject: Subject) -> object:
 
 
 def _amount_field(event_type: str, subject: Subject) -> str:
-    if event_type == "charge.refunded":
+    if event_type == REFUNDED:
         return "amount_refunded"
     if event_type == "charge.captured" and int_or_none(subject.get("amount_captured")):
         return "amount_captured"
@@ -247,9 +259,11 @@ def _previous(event: Event) -> dict[str, Any]:
     return child(event.get("data"), "previous_attributes")
 
 
-def _fee(subject: Subject) -> Money | None:
-    """Known only when the balance transaction came expanded."""
+def _fee(kind: str, subject: Subject) -> Money | None:
+    """Known only when the balance transaction came expanded; a dispute shows its own."""
     movement = subject.get("balance_transaction")
+    if kind == "dispute.funds_withdrawn":
+        movement = disputes.movement(subject, out=True)
     if not isinstance(movement, dict) or movement.get("fee") is None:
         return None
     return money_from_stripe(movement.get("fee"), movement.get("currency"))
@@ -289,28 +303,41 @@ def _method(kind: str, subject: Subject) -> str | None:
 
 def _provider_ref(kind: str, subject: Subject) -> str:
     if kind.endswith(".returned") and subject.get("original_payout"):
-        return _reference(subject.get("original_payout")) or ""
+        return reference_of(subject.get("original_payout")) or ""
     found = id_or_none(subject.get("id")) or ""
     if not found and kind != "ignored":
         raise EventRefused("object_id_missing", "data.object.id")
     return found
 
 
+def _movement_ref(kind: str, event_type: str, subject: Subject) -> str | None:
+    if kind == "dispute.funds_withdrawn":
+        return reference_of(disputes.movement(subject, out=True))
+    if event_type == REFUNDED or disputes.is_about(event_type):
+        # The balance transaction of a charge is its capture's.
+        return None
+    return reference_of(subject.get("balance_transaction"))
+
+
 def _money_back_ref(kind: str, subject: Subject) -> str | None:
     """Both tellings of a reversal, by the old payout and by the new, name the new one."""
+    if kind == "dispute.funds_returned":
+        return reference_of(disputes.movement(subject, out=False))
     if kind.endswith(".returned"):
-        return _reference(subject.get("reversed_by") or subject.get("id"))
-    return _reference(subject.get("failure_balance_transaction"))
+        return reference_of(subject.get("reversed_by") or subject.get("id"))
+    return reference_of(subject.get("failure_balance_transaction"))
 
 
 def _original(event_type: str, subject: Subject) -> str | None:
     if event_type.startswith("payout."):
-        return _reference(subject.get("original_payout"))
-    if event_type.startswith(("refund.", "charge.refund.updated", "charge.dispute.", "invoice.")):
-        return _reference(subject.get("charge"))
+        return reference_of(subject.get("original_payout"))
+    if event_type == REFUNDED:
+        return id_or_none(subject.get("id"))
+    if event_type.startswith(("refund.", "charge.refund.updated", disputes.PREFIX, "invoice.")):
+        return reference_of(subject.get("charge"))
     return None
 
 
-def _reference(value: object) -> str | None:
+def reference_of(value: object) -> str | None:
     """An id, whether the field came as text or expanded into the object itself."""
     return id_or_none(value.get("id") if isinstance(value, dict) else value)

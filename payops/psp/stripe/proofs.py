@@ -9,8 +9,9 @@ from typing import Any
 
 from payops.core.money import Money
 from payops.psp import callkit
-from payops.psp.base import NoAnswer
-from payops.psp.strictjson import int_or_none
+from payops.psp.calling import NoAnswer
+from payops.psp.strictjson import int_or_none, text_or_none
+from payops.psp.stripe import disputes
 from payops.psp.stripe.amounts import money_from_stripe
 
 Shown = Mapping[str, Any]
@@ -26,6 +27,9 @@ PAYOUT_STEPS: Mapping[str, tuple[str, ...]] = {
 }
 # A payout that failed may have been in transit, even paid, before; its present state hides it.
 HIDDEN_BY_FAILURE = ("in_transit", "paid")
+# A refund that failed is shown; that its money came back is a balance transaction's news. A wish is
+# nobody's object yet.
+NEVER_SHOWN = frozenset({"refund.returned", "refund.requested"})
 REFUND_STEPS: Mapping[str, tuple[str, ...]] = {
     "pending": ("refund.accepted",),
     "requires_action": ("refund.accepted",),
@@ -33,20 +37,13 @@ REFUND_STEPS: Mapping[str, tuple[str, ...]] = {
     "failed": ("refund.accepted", "refund.failed", "refund.failed_late"),
     "canceled": ("refund.accepted", "refund.canceled"),
 }
-DISPUTE_ENDS: Mapping[str, str] = {
-    "won": "dispute.won",
-    "lost": "dispute.lost",
-    "warning_closed": "dispute.closed",
-    "prevented": "dispute.closed",
-}
 
 
 def collection_of(kind: str) -> str | None:
     """Where the object of such an event is asked for; None where that is not offered."""
     if kind == "refund.observed":
         return "charges"
-    if kind == "refund.returned":
-        # A refund that failed is shown; that its money came back is a balance transaction's news.
+    if kind in NEVER_SHOWN:
         return None
     families = {
         "payout": "payouts",
@@ -65,8 +62,7 @@ def reached(collection: str, shown: Shown, kind: str) -> Reached:
     if collection == "charges":
         return _charge(shown)
     if collection == "refunds":
-        steps = REFUND_STEPS.get(str(shown.get("status")))
-        return frozenset(steps) if steps else UNREADABLE
+        return _refund(shown, kind)
     return _dispute(shown)
 
 
@@ -78,6 +74,12 @@ def amount(collection: str, shown: Shown, kind: str) -> Money | None:
     if kind == "payment.captured" and int_or_none(shown.get("amount_captured")):
         stated = shown.get("amount_captured")
     return callkit.money_or_none(lambda: money_from_stripe(stated, shown.get("currency")))
+
+
+def failure_code(collection: str, shown: Shown) -> str | None:
+    """The word that an event about the object would name."""
+    names = ("reason",) if collection == "disputes" else ("failure_code", "failure_reason")
+    return next((word for name in names if (word := text_or_none(shown.get(name)))), None)
 
 
 def _payout(shown: Shown, kind: str) -> Reached:
@@ -93,6 +95,16 @@ def _payout(shown: Shown, kind: str) -> Reached:
     if family == "settlement" and shown.get("reconciliation_status") == "completed":
         steps = (*steps, "reconciled")
     return frozenset(f"{family}.{each}" for each in steps)
+
+
+def _refund(shown: Shown, kind: str) -> Reached:
+    status = str(shown.get("status"))
+    steps = REFUND_STEPS.get(status)
+    if steps is None:
+        return UNREADABLE
+    if status == "failed" and kind == "refund.succeeded":
+        return NoAnswer(reason="failed_hides_succeeded")
+    return frozenset(steps)
 
 
 def _charge(shown: Shown) -> Reached:
@@ -115,8 +127,8 @@ def _dispute(shown: Shown) -> Reached:
     if not isinstance(status, str) or not status:
         return UNREADABLE
     kinds = {"dispute.opened", "dispute.updated"}
-    if status in DISPUTE_ENDS:
-        kinds.add(DISPUTE_ENDS[status])
+    if status in disputes.ENDS:
+        kinds.add(disputes.ENDS[status])
     movements = shown.get("balance_transactions")
     for movement in movements if isinstance(movements, list) else []:
         moved = int_or_none(movement.get("amount")) if isinstance(movement, dict) else None

@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from payops.commands.bootstrap import as_owner
 from payops.core.models import Book
-from payops.flows.replay import PeriodUnknown, replay
+from payops.flows.replay.run import PeriodUnknown, replay
 
 
 class Command(BaseCommand):

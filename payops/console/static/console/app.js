@@ -40,7 +40,7 @@
       await putOnClipboard(text);
       source.classList.add("copied");
       setTimeout(() => source.classList.remove("copied"), TOAST_MS);
-      say(`Copied ${text}`);
+      say(`Copied ${text.length > 80 ? "the text" : text}`);
     } catch {
       say(`Not copied, select it by hand: ${text}`);
     }
@@ -125,6 +125,13 @@
     const row = event.target.closest("table[data-rows] tbody tr");
     const marking = String(window.getSelection()) !== "";
     if (row && !marking && !event.target.closest(INTERACTIVE)) openRow(row, event);
+  });
+
+  // Typing into the field of a choice chooses it.
+  document.addEventListener("input", (event) => {
+    const radio = event.target.matches("[type=text]")
+      && event.target.closest(".choice")?.querySelector("[type=radio]");
+    if (radio) radio.checked = true;
   });
 
   // A second press of the same button must not send the form twice while the answer is on its way.
