@@ -28,7 +28,7 @@ TO_ACT |= {"account-list", "account-name", "account-mode", "account-settings", "
 TO_ACT |= {"account-rotate", "account-retire", "manual-journal-new", "entry-reverse"}
 TO_ACT |= {"parity-bring", "parity-ask", "rates-bring", "period-act", "book-change"}
 TO_ACT |= {"erp-export-new", "erp-mapping-change", "refund-new", "refund-act", "refund-bulk"}
-TO_ACT |= {"refund-policy-propose"}
+TO_ACT |= {"refund-policy-propose", "dispute-act"}
 
 
 def test_auditor_reads_every_screen_and_finds_no_button_that_acts(

@@ -65,7 +65,7 @@ def test_kill_9_before_inside_and_after_each_step_leaves_every_effect_exactly_on
     """RB-3: eighteen workers die in one run; the nineteenth finds everything done."""
     payout = failed_payout()
     approval = granted(payout)
-    flows = "payops.flows"
+    flows = "payops.flows.payouts"
 
     for step in STEPS:
         for at, moment in (

@@ -131,7 +131,8 @@ def test_hostile_ticket_ends_as_a_dead_letter_that_names_the_field(provider: str
 def test_ticket_system_is_never_asked_for_events_it_might_have() -> None:
     waiting = missed_events._addressed(clock.utc_now())
 
-    assert {account.provider for account in waiting} == {"stripe", "standard"}
+    asked = {account.provider for account in waiting}
+    assert "stripe" in asked and not asked & {"jira", "servicenow"}
 
 
 def test_nothing_is_paid_out_over_a_ticket_system() -> None:
