@@ -27,7 +27,8 @@ def lost_answer(provider: Provider, say: Say) -> None:
     intent = Intent.objects.get(subject_id=first.public_id)
     asked = intent.calls.filter(operation="find").count()
     say(f"   the agent asked twice: {'one refund' if first.pk == again.pk else 'two refunds'}")
-    say(f"   one key, {asked} question before anything would be sent again, refunded once")
+    learned = "the provider was asked first" if asked else "its webhook told before we had to ask"
+    say(f"   one key, sent once: {learned}; the customer is refunded once")
     say(f"   {settings.PUBLIC_URL}/refunds/{first.public_id}/")
 
 
