@@ -26,7 +26,7 @@ CREATE CONSTRAINT TRIGGER payops_refunds_counted AFTER INSERT OR UPDATE ON payme
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payops_refunds_counted();
 DROP TRIGGER IF EXISTS payops_refunds_counted ON payments_payment;
 CREATE CONSTRAINT TRIGGER payops_refunds_counted
-  AFTER UPDATE OF reserved_minor, refunded_minor, over_refunded_minor, captured_minor
+  AFTER UPDATE OF reserved_minor, refunded_minor, over_refunded_minor
   ON payments_payment
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION payops_refunds_counted();
 

@@ -5,17 +5,17 @@ Changes nothing by itself; finance and treasury decide (D2, D5).
 
 from __future__ import annotations
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from payops.console import forms
 from payops.console.access import requires
+from payops.console.answers import table_asked_for
 from payops.console.lane_forms import LanesForm
 from payops.console.reads import lane_table
 from payops.core.roles import Act
-from payops.flows import governance, lane_policy
+from payops.flows import lane_policy
 
 REFUSED = 422
 
@@ -31,21 +31,9 @@ def propose(request: HttpRequest) -> HttpResponse:
         rules, asks = form.cleaned_data["rules"], request.POST.get("step") == "ask"
         forms.attempt(form, lambda: lane_policy.check(rules, book))
         if not form.errors and asks:
-            approval = forms.attempt(
-                form,
-                lambda: governance.propose(
-                    kind="policy_change",
-                    facts={"policy": lane_policy.TABLE.name, "rules": rules},
-                    title=lane_policy.TABLE.title,
-                    reason=form.cleaned_data["reason"],
-                    actor=request.actor,
-                    now=request.now,
-                    book=book,
-                ),
-            )
-            if approval is not None:
-                messages.success(request, "Asked for. The active table stays until others approve.")
-                return redirect("approval", approval.public_id)
+            answer = table_asked_for(request, form, table=lane_policy.TABLE, rules=rules)
+            if answer is not None:
+                return answer
         elif not form.errors:
             context["change"] = lane_table.change_of(
                 book=book, before=table.rules, after=rules, now=request.now

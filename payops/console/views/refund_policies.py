@@ -6,18 +6,17 @@ Serves AP-7, AP-8, AP-9, F23, D5.
 
 from __future__ import annotations
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from approvals.models import ApprovalRequest
 from payops.console import forms
 from payops.console.access import requires
+from payops.console.answers import table_asked_for
 from payops.console.reads import refund_policy_table as reads
 from payops.console.refund_policy_forms import RefundPolicyForm
 from payops.core.roles import Act
-from payops.flows import governance
 from payops.flows.refunds import policy as refund_policy
 
 REFUSED = 422
@@ -63,21 +62,9 @@ def propose(request: HttpRequest) -> HttpResponse:
         typed, asks = form.cleaned_data["rules"], request.POST.get("step") == "ask"
         forms.attempt(form, lambda: refund_policy.check(typed, book))
         if not form.errors and asks:
-            approval = forms.attempt(
-                form,
-                lambda: governance.propose(
-                    kind="policy_change",
-                    facts={"policy": refund_policy.NAME, "rules": typed},
-                    title=refund_policy.TABLE.title,
-                    reason=form.cleaned_data["reason"],
-                    actor=request.actor,
-                    now=request.now,
-                    book=book,
-                ),
-            )
-            if approval is not None:
-                messages.success(request, "Asked for. The active table stays until others approve.")
-                return redirect("approval", approval.public_id)
+            answer = table_asked_for(request, form, table=refund_policy.TABLE, rules=typed)
+            if answer is not None:
+                return answer
         elif not form.errors and request.POST.get("step") != "edit":
             context["change"] = reads.change_of(
                 book=book, before=rules, after=typed, now=request.now

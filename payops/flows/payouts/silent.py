@@ -16,11 +16,10 @@ from django.db.models import Exists, OuterRef, Q
 from payops.cases import services as cases
 from payops.cases.models import Case
 from payops.cases.services import Finding, Line
-from payops.core import clock, locks, messages, rates, schedule, state
+from payops.core import clock, locks, rates, state
 from payops.core.actors import service
-from payops.core.messages import News
 from payops.core.models import Message, ProviderAccount
-from payops.flows import questions
+from payops.flows import questions, rounds
 from payops.payments.models import Payout
 from payops.psp.calling import NotFound, PayoutState
 from payops.webhooks.models import ProviderEvent
@@ -28,7 +27,6 @@ from payops.webhooks.models import ProviderEvent
 ACTOR = service("silent-payouts")
 TOPIC = "account.compare_payouts"
 RULE = "missing_event"
-EVERY_S = 3600
 # Of one account in one round, in no order, so that none is always the last.
 PAYOUTS_MAX = 100
 BUDGET_S = 40.0
@@ -42,16 +40,11 @@ ON_ITS_WAY = ("pending", "in_transit")
 
 def ask_all(now: datetime) -> int:
     """Send the news that it is time to compare, once an hour per account with something late."""
-    asked = 0
-    for account in ProviderAccount.objects.select_related("book").order_by("pk"):
-        with schedule.slot(f"compare:{account.address}", now, every_s=EVERY_S) as mine:
-            if mine and late(account, now):
-                key = f"{account.address}:{int(now.timestamp()) // EVERY_S}"
-                payload = {"account_id": str(account.pk)}
-                news = News(account.book, TOPIC, key, payload, turn=str(account.pk))
-                messages.send([news], now=now)
-                asked += 1
-    return asked
+
+    def wanted(account: ProviderAccount, at: datetime) -> bool:
+        return bool(late(account, at))
+
+    return rounds.ask_hourly(topic=TOPIC, slot="compare", wanted=wanted, now=now)
 
 
 def compare(batch: list[Message], now: datetime) -> None:

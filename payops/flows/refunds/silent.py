@@ -20,12 +20,11 @@ from ledger import posting
 from ledger.errors import LedgerRefused
 from payops.cases import services as cases
 from payops.cases.services import Finding, Line
-from payops.core import clock, ids, locks, messages, schedule
+from payops.core import clock, ids, locks
 from payops.core.actors import service
-from payops.core.messages import News
 from payops.core.models import Message, ProviderAccount
 from payops.core.queues import Postpone
-from payops.flows import intents, questions
+from payops.flows import intents, questions, rounds
 from payops.flows.refunds import cases as refund_cases
 from payops.flows.refunds import closing as refund_closing
 from payops.flows.refunds import external as external_refunds
@@ -33,14 +32,12 @@ from payops.flows.refunds import outcome as refund_outcome
 from payops.flows.refunds import told as refund_told
 from payops.flows.refunds.outcome import Told
 from payops.payments.models import Payment, Refund
-from payops.psp import registry
 from payops.psp.calling import NoAnswer, RefundList, RefundState
 from payops.webhooks.models import ProviderEvent
 from payops.webhooks.services import release_waiting
 
 ACTOR = service("silent-refunds")
 TOPIC = "account.compare_refunds"
-EVERY_S = 3600
 # Of one account in one round: those whose refund has no end first, the others in no order.
 PAYMENTS_MAX = 60
 BUDGET_S = 40.0
@@ -55,18 +52,11 @@ NOT_OFFERED = "not_offered"
 
 def ask_all(now: datetime) -> int:
     """Send the news that it is time to compare, once an hour per account with charges to ask of."""
-    asked = 0
-    for account in ProviderAccount.objects.select_related("book").order_by("pk"):
-        if not registry.has_calls(account.provider):
-            continue
-        with schedule.slot(f"compare-refunds:{account.address}", now, every_s=EVERY_S) as mine:
-            if mine and to_compare(account, now).exists():
-                key = f"{account.address}:{int(now.timestamp()) // EVERY_S}"
-                payload = {"account_id": str(account.pk)}
-                news = News(account.book, TOPIC, key, payload, turn=str(account.pk))
-                messages.send([news], now=now)
-                asked += 1
-    return asked
+
+    def wanted(account: ProviderAccount, at: datetime) -> bool:
+        return to_compare(account, at).exists()
+
+    return rounds.ask_hourly(topic=TOPIC, slot="compare-refunds", wanted=wanted, now=now)
 
 
 def compare(batch: list[Message], now: datetime) -> None:
